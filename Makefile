@@ -1,0 +1,81 @@
+# make reproduce   regenerate the quick study: data, runs, laws, figures, tables, claims, paper
+# make test        style, types, import order, tests
+# Both create .venv by themselves; a second call has nothing to do and says so.
+
+PYTHON ?= python3
+VENV ?= .venv
+STUDY ?= config/quick.yaml
+CORES ?= 2
+TORCH := $(shell sed -n 's/^\# torch==//p' requirements.lock)
+
+BIN := $(VENV)/bin
+NAME = $(shell sed -n 's/^name: *//p' $(STUDY))
+export PATH := $(abspath $(BIN)):$(PATH)
+SNAKEMAKE = snakemake --cores $(CORES) --config study=$(STUDY)
+
+.PHONY: install reproduce test test-slow lint figures promote retry bench lock clean
+
+install: $(VENV)/.installed
+
+# The stamp is newer than what it was made from, so an unchanged environment costs nothing.
+# torch comes first and alone: a build that is there already and fits the pin is kept.
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@echo "== creating the environment in $(VENV) (once, some minutes)"
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(BIN)/python -c "from importlib.metadata import version as v; \
+	  raise SystemExit(v('torch').split('+')[0] != '$(TORCH)')" 2>/dev/null \
+	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check torch==$(TORCH)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint requirements.lock --editable '.[train,dev]'
+	@touch $@
+
+# flock lets one call in at a time, so that a lock of Snakemake found here is a dead one.
+reproduce: install
+	@mkdir -p .snakemake && flock --nonblock .snakemake/reproduce.flock $(MAKE) --no-print-directory .dag \
+	  || { status=$$?; echo "make reproduce did not end well (or another one is running here)"; exit $$status; }
+
+.PHONY: .dag
+.dag:
+	@if [ -n "$$(ls -A .snakemake/locks 2>/dev/null)" ]; then \
+	  echo "== clearing a stale Snakemake lock (an earlier run was interrupted; finished runs are kept)"; \
+	  $(SNAKEMAKE) --unlock --quiet all; fi
+	@echo "== study $(NAME): snakemake runs what is missing"
+	@$(SNAKEMAKE) --quiet rules progress host
+	@behavior-scaling status --config $(STUDY) --results results || true
+	@echo "== done: results/$(NAME)/ holds paper.pdf, claims.json, figures/, tables/, laws/"
+
+test: install lint
+	pytest -m "not slow" -n $(CORES)
+
+test-slow: install
+	pytest -m slow -n $(CORES)
+
+lint: install
+	ruff check src tests
+	ruff format --check src tests
+	snakefmt --check --compact-diff Snakefile workflow
+	mypy
+	lint-imports
+	@mkdir -p .snakemake && snakemake --lint > .snakemake/lint.log 2>&1 || { cat .snakemake/lint.log; exit 1; }
+
+figures: install
+	@$(SNAKEMAKE) --quiet rules progress host -- figures
+	behavior-scaling compare --results results/$(NAME) --promoted figures/$(NAME)
+
+promote: install
+	behavior-scaling promote --results results/$(NAME) --promoted figures/$(NAME) --readme README.md
+
+retry: install
+	behavior-scaling retry --config $(STUDY) --results results
+	$(MAKE) --no-print-directory reproduce
+
+bench: install
+	python benchmarks/throughput.py
+
+lock: install
+	workflow/lock.sh
+
+clean:
+	rm -rf $(VENV) .snakemake .pytest_cache .mypy_cache .ruff_cache results/store/.work
+	@echo "records, data and figures under results/ are kept; remove results/ by hand to start anew"

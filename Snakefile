@@ -1,0 +1,72 @@
+# source -> data -> runs -> records -> laws -> figures, tables, claims -> paper: one direction.
+# Each rule calls one step of `behavior-scaling`; every step can be run by hand in the same way.
+#
+#   snakemake                                         the study config/quick.yaml
+#   snakemake --config study=config/pilot.yaml        another one
+import sys
+from pathlib import Path
+
+from snakemake.utils import min_version, validate
+
+from behavior_scaling.config import load_study
+from behavior_scaling.data import sources
+from behavior_scaling.data.store import Dataset
+from behavior_scaling.layout import Layout
+from behavior_scaling.provenance import source_hash
+from behavior_scaling.records.store import Store
+from behavior_scaling.report.names import FIGURES, LAWS, TABLES
+from behavior_scaling.sweep.bundles import bundle_path, renew_requests, request_path
+from behavior_scaling.sweep.plan import make_plan
+
+min_version("9.20")
+
+STUDY_FILE = Path(config.get("study", "config/quick.yaml"))
+STUDY = load_study(STUDY_FILE)
+validate(
+    STUDY.model_dump(mode="json", exclude_unset=True),
+    "workflow/schemas/study.schema.json",
+    set_default=False,
+)
+PLACE = Layout(Path("results"), STUDY)
+FLOORS = PLACE.floors
+PLAN = make_plan(STUDY, sources.get(STUDY.data.source).info.n_items)
+
+if STUDY.runs == "train":
+    prepared = (PLACE.data / "meta.json").is_file()
+    data_spec = Dataset.open(PLACE.data).data_spec() if prepared else None
+    for message in renew_requests(PLAN, STUDY, data_spec, PLACE.bundles, Store(PLACE.store)):
+        print(message, file=sys.stderr)
+
+
+wildcard_constraints:
+    bundle="[0-9a-f]{16}",
+    figure="|".join(FIGURES),
+
+
+localrules:
+    all,
+    figures,
+
+
+rule all:
+    input:
+        PLACE.folder / "paper.pdf",
+        PLACE.folder / "claims.json",
+        expand(PLACE.folder / "figures" / "{figure}.{kind}", figure=FIGURES, kind=["pdf", "svg", "png", "csv"]),
+        expand(PLACE.folder / "tables" / "{table}.csv", table=TABLES),
+    default_target: True
+
+
+include: "workflow/rules/data.smk"
+
+
+if STUDY.runs == "train":
+
+    include: "workflow/rules/train.smk"
+
+else:
+
+    include: "workflow/rules/archive.smk"
+
+
+include: "workflow/rules/analysis.smk"

@@ -1,0 +1,126 @@
+"""Steps from a study to its table of runs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from collections import Counter
+
+from behavior_scaling.config import Study, load_study
+from behavior_scaling.layout import Layout
+from behavior_scaling.records.spec import RunSpec
+from behavior_scaling.records.store import Store
+from behavior_scaling.sweep.cells import resolve, unique
+from behavior_scaling.sweep.plan import Plan, make_plan
+
+
+def _plan(study: Study) -> Plan:
+    from behavior_scaling.data import sources
+
+    return make_plan(study, sources.get(study.data.source).info.n_items)
+
+
+def _specs(study: Study, place: Layout) -> list[RunSpec]:
+    from behavior_scaling.data.store import Dataset
+
+    data = Dataset.open(place.data).data_spec()
+    return [resolve(cell, study, data) for cell in unique(list(_plan(study).cells))]
+
+
+def sweep(args: Namespace) -> int:
+    """Print the plan."""
+    from behavior_scaling.sweep.explain import explain
+
+    study = load_study(args.config)
+    lines = list(explain(study, _plan(study)))
+    print("\n".join(lines if args.explain else lines[-1:]).strip())
+    return 0
+
+
+def train(args: Namespace) -> int:
+    """Train a bundle; a failed run is an outcome, not an error of the step."""
+    from behavior_scaling.data.store import Dataset
+    from behavior_scaling.sweep.bundles import write_bundle
+    from behavior_scaling.train.bundle import train_bundle
+    from behavior_scaling.train.interrupt import InterruptedRunError
+
+    study = load_study(args.config)
+    dataset = Dataset.open(args.data, verify=True)
+    bundle = _plan(study).bundle(args.bundle)
+    specs = [resolve(cell, study, dataset.data_spec()) for cell in bundle.cells]
+    store = Store(args.store)
+    try:
+        train_bundle(specs, dataset, store, study.execution.checkpoint_seconds, _log)
+    except InterruptedRunError as error:
+        _log(f"{error}; finished runs are kept, the same command goes on")
+        return 130
+    write_bundle(args.out, bundle, [store.load(spec.id) for spec in specs])
+    return 0
+
+
+def collect(args: Namespace) -> int:
+    """Gather the records of a study's cells, missing and failed ones by name."""
+    from behavior_scaling.data.store import Dataset
+    from behavior_scaling.records.archive import Archive
+    from behavior_scaling.sweep.collect import collect_runs, write_runs
+
+    study = load_study(args.config)
+    plan = _plan(study)
+    if args.archive:
+        archive = Archive(args.archive)
+        table = collect_runs(study, plan, archive.data, archive.load)
+    elif args.data and args.store:
+        data = Dataset.open(args.data).data_spec()
+        table = collect_runs(study, plan, data, Store(args.store).load)
+    else:
+        raise ValueError("collect reads --archive, or --data with --store")
+    write_runs(table, args.out)
+    return 0
+
+
+def status(args: Namespace) -> int:
+    """Outcomes of a study's runs; 1 while something is not done."""
+    study = load_study(args.config)
+    place = Layout(args.results, study)
+    store = Store(place.store)
+    states = {spec.id: store.state(spec.id) for spec in _specs(study, place)}
+    print(", ".join(f"{count} {state}" for state, count in Counter(states.values()).items()))
+    for run_id, state in states.items():
+        if state in ("failed", "diverged"):
+            print(f"  {state} {run_id}: {store.load(run_id).error}")
+    return 0 if set(states.values()) <= {"done"} else 1
+
+
+def retry(args: Namespace) -> int:
+    """Clear outcomes that are not 'done'; the next call of snakemake trains them again."""
+    study = load_study(args.config)
+    place = Layout(args.results, study)
+    store = Store(place.store)
+    cleared = 0
+    for spec in _specs(study, place):
+        if store.state(spec.id) in ("failed", "diverged"):
+            print(f"cleared {spec.id}: {store.load(spec.id).error}")
+            store.clear(spec.id)
+            cleared += 1
+    print(f"{cleared} runs will be trained again")
+    return 0
+
+
+def archive(args: Namespace) -> int:
+    """Copy finished records to results/archive/<study>."""
+    from behavior_scaling.data.store import Dataset
+    from behavior_scaling.records.archive import write_archive
+
+    study = load_study(args.config)
+    place = Layout(args.results, study)
+    run_ids = [spec.id for spec in _specs(study, place)]
+    floors = json.loads(place.floors.read_text())
+    data = Dataset.open(place.data).data_spec()
+    held, absent = write_archive(place.archive, Store(place.store), run_ids, data, floors)
+    print(f"{place.archive}: {held} records, {len(absent)} not finished")
+    return 1 if absent and not args.partial else 0
+
+
+def _log(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)

@@ -1,0 +1,1 @@
+"""Events and items: sources, canonical tables, feature tokens, splits, windows, floors."""

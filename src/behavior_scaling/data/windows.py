@@ -1,0 +1,250 @@
+"""Windows: the batches that training and evaluation read.
+
+A position is an event that another event of the same user follows: the event is the input, the
+follower is the target.
+
+Choices (training): in every epoch each user's positions are cut at a random offset into windows
+of at most L, packed into rows of L and shuffled, all from (seed, epoch) alone, so that any
+batch can be made again; batches of B rows run on across epochs; the last one is cut so that the
+number of losses is D exactly.
+Choices (evaluation): windows at a stride of half of L, so that each target is scored once and
+sees at least min(history, L/2) events; packed into rows as in training, in a fixed order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from behavior_scaling.data.packing import Grid, spread
+from behavior_scaling.data.ragged import ragged
+from behavior_scaling.data.store import Dataset, EvalSplit
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B rows of training."""
+
+    inputs: NDArray[np.int64]  # [B, L] catalogue index, padding 0
+    targets: NDArray[np.int64]  # [B, L] catalogue index, padding 0
+    document: NDArray[np.int32]  # [B, L] 0, 1, ... within the batch, one a window; padding -1
+    valid: NDArray[np.bool_]  # [B, L] bears a loss
+    step: int  # 0 for the first batch of a run
+    consumed: int  # loss positions before this batch
+
+
+@dataclass(frozen=True)
+class EvalBatch:
+    """R rows of evaluation; user, event and session_start speak of the target."""
+
+    inputs: NDArray[np.int64]  # [R, L] catalogue index, padding 0
+    targets: NDArray[np.int64]  # [R, L] catalogue index, padding 0
+    document: NDArray[np.int32]  # [R, L] 0, 1, ... within the batch, one a window; padding -1
+    valid: NDArray[np.bool_]  # [R, L] is scored here
+    user: NDArray[np.int32]  # [R, L] padding -1
+    event: NDArray[np.int64]  # [R, L] the target's index among the data set's events; padding -1
+    session_start: NDArray[np.bool_]  # [R, L] the target opens a session
+
+
+class TrainSampler:
+    """An iterator over the batches of a run: D loss positions, then it ends.
+
+    The state says what has been handed out, so a sampler that loads it goes on with the very
+    batch that would have followed.
+    """
+
+    def __init__(
+        self, dataset: Dataset, context: int, batch: int, positions: int, seed: int
+    ) -> None:
+        """Prepare a run over `dataset`.
+
+        Args:
+            dataset: the prepared data; only its training events are read.
+            context: L, positions of a row.
+            batch: B, rows of a batch.
+            positions: D, loss positions of the whole run, repeats included.
+            seed: of offsets, packing order and shuffling.
+
+        Raises:
+            ValueError: a size below 1, or no user has two training events.
+        """
+        if min(context, batch, positions) < 1:
+            raise ValueError(
+                f"context, batch and positions must be at least 1, "
+                f"got {context}, {batch} and {positions}"
+            )
+        counts = dataset.train_lengths - 1
+        users = np.flatnonzero(counts > 0)
+        if not len(users):
+            raise ValueError(f"{dataset.path}: no user has two training events to learn from")
+        self._first = dataset.offsets[users]  # [n] first event of each user who has positions
+        self._counts = counts[users]  # [n] positions of each
+        self._items = dataset.items
+        self.context = context
+        self.batch = batch
+        self.positions = positions
+        self.seed = seed
+        self._epoch = 0
+        self._row = 0
+        self._step = 0
+        self._consumed = 0
+        self._plan = self.epoch_plan(0)
+
+    def epoch_plan(self, epoch: int) -> Grid:
+        """The rows of an epoch, in the order in which they are handed out."""
+        rng = np.random.default_rng([self.seed, epoch])
+        size = self.context
+        cut = rng.integers(1, size + 1, len(self._counts))  # length of the first window
+        windows = 1 + np.maximum(self._counts - cut + size - 1, 0) // size
+        owner, nth = ragged(np.zeros_like(windows), windows)
+        end = np.minimum(cut[owner] + nth * size, self._counts[owner])
+        start = np.where(nth == 0, 0, cut[owner] + (nth - 1) * size)
+        shuffled = rng.permutation(len(owner))
+        starts = (self._first[owner] + start)[shuffled]
+        lengths = (end - start)[shuffled]
+        grid = spread(starts, lengths, size)
+        return grid[rng.permutation(len(grid.event))]
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Batches from the present state on."""
+        while self._consumed < self.positions:
+            yield self._next()
+
+    def _next(self) -> Batch:
+        grid = self._take_rows()
+        inputs, targets = _pairs(self._items, grid.event)
+        document = _number_documents(grid.window)
+        valid = document >= 0
+        left = self.positions - self._consumed
+        bearing = int(valid.sum())
+        if bearing > left:
+            valid &= np.cumsum(valid).reshape(valid.shape) <= left
+            bearing = left
+        made = Batch(inputs, targets, document, valid, self._step, self._consumed)
+        self._step += 1
+        self._consumed += bearing
+        return made
+
+    def _take_rows(self) -> Grid:
+        """The next B rows, over the ends of as many epochs as it takes."""
+        taken = []
+        wanted = self.batch
+        while wanted:
+            if self._row == len(self._plan.event):
+                self._epoch += 1
+                self._row = 0
+                self._plan = self.epoch_plan(self._epoch)
+            rows = self._plan[self._row : self._row + wanted]
+            self._row += len(rows.event)
+            wanted -= len(rows.event)
+            taken.append(rows)
+        return Grid(
+            np.concatenate([rows.event for rows in taken]),
+            np.concatenate([rows.window for rows in taken]),
+        )
+
+    def state_dict(self) -> dict[str, int]:
+        """What has been handed out so far, and the settings that it belongs to."""
+        return {
+            "epoch": self._epoch,
+            "row": self._row,
+            "step": self._step,
+            "consumed": self._consumed,
+            **self._settings(),
+        }
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on where another sampler of the same settings stopped.
+
+        Raises:
+            ValueError: the state belongs to other settings.
+        """
+        for name, value in self._settings().items():
+            if state[name] != value:
+                raise ValueError(f"the sampler's state has {name} {state[name]}, not {value}")
+        self._epoch, self._row = state["epoch"], state["row"]
+        self._step, self._consumed = state["step"], state["consumed"]
+        self._plan = self.epoch_plan(self._epoch)
+
+    def _settings(self) -> dict[str, int]:
+        names = ("context", "batch", "positions", "seed")
+        return {name: getattr(self, name) for name in names}
+
+
+def eval_windows(
+    dataset: Dataset, split: EvalSplit, context: int, rows: int = 64
+) -> Iterator[EvalBatch]:
+    """Batches that score every eligible target of a split exactly once.
+
+    A target is eligible where an event of the same user precedes it; train events serve as
+    context. Batches have `rows` rows, the last one fewer.
+
+    Args:
+        dataset: the prepared data.
+        split: validation or test.
+        context: L, positions of a row, at least 2.
+        rows: R, rows of a batch.
+    """
+    if context < 2 or rows < 1:
+        raise ValueError(f"context must be at least 2 and rows at least 1, got {context}, {rows}")
+    start, length, scored_from = _eval_cuts(dataset, split, context)
+    grid = spread(start, length, context)
+    for first in range(0, len(grid.event), rows):
+        part = grid[first : first + rows]
+        present = part.event >= 0
+        inputs, targets = _pairs(dataset.items, part.event)
+        target = np.where(present, part.event + 1, -1)
+        owner = np.searchsorted(dataset.offsets, part.event, side="right") - 1
+        yield EvalBatch(
+            inputs=inputs,
+            targets=targets,
+            document=_number_documents(part.window),
+            valid=present & (part.event >= scored_from[part.window]),
+            user=np.where(present, owner, -1).astype(np.int32),
+            event=target,
+            session_start=present & (dataset.sessions[target] != dataset.sessions[part.event]),
+        )
+
+
+def _eval_cuts(
+    dataset: Dataset, split: EvalSplit, context: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Windows of a split: first input event, number of inputs, first input that is scored."""
+    targets = dataset.eval_events(split)
+    owner = np.searchsorted(dataset.offsets, targets, side="right") - 1
+    users, first = np.unique(owner, return_index=True)
+    head = dataset.offsets[users]
+    stop = dataset.offsets[users + 1] - 1  # inputs end before a user's last event
+    scored = targets[first] - 1  # the first input whose target counts
+    half = context // 2
+    start = np.maximum(scored - half, head)
+    stride = context - half
+    windows = 1 + np.maximum(stop - start - context + stride - 1, 0) // stride
+    owner, nth = ragged(np.zeros_like(windows), windows)
+    begin = start[owner] + nth * stride
+    length = np.minimum(stop[owner] - begin, context)
+    return begin, length, np.where(nth == 0, scored[owner], begin + half)
+
+
+def _pairs(
+    items: NDArray[np.int32], events: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Inputs and targets of a grid of input events; padding 0."""
+    padded = events < 0
+    inputs = items[events].astype(np.int64)
+    targets = items[events + 1].astype(np.int64)
+    inputs[padded] = 0
+    targets[padded] = 0
+    return inputs, targets
+
+
+def _number_documents(window: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Number the windows of a grid 0, 1, ... in reading order; padding -1."""
+    starts = window >= 0
+    starts[:, 1:] &= window[:, 1:] != window[:, :-1]
+    document = (np.cumsum(starts) - 1).reshape(window.shape).astype(np.int32)
+    document[window < 0] = -1
+    return document

@@ -1,0 +1,77 @@
+"""Whether a budget has an optimum: the two-term law against its monotone rivals.
+
+Each rival replaces this budget's curve (the others keep the shared law): y0 + a x^alpha,
+y0 + b x^-beta with an exponent of its own, or a constant. AICc = n log(RSS / n) + 2 k +
+2 k (k + 1) / (n - k - 1), n the runs (replicates included), k the parameters and the variance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from behavior_scaling.laws.curve import CurveData
+from behavior_scaling.laws.parts import nothing
+from behavior_scaling.laws.results import Estimate
+from behavior_scaling.laws.two_term_grid import coarse_grid, falling, free, rising, sums
+from behavior_scaling.laws.two_term_profile import Profile
+
+GAIN = 4.0
+SIDE = 2  # cells wanted on each side of an optimum
+
+
+def aicc(rss: float, n: int, k: int) -> float:
+    """Corrected Akaike criterion; infinite where n leaves no correction."""
+    if n - k - 1 <= 0:
+        return float("inf")
+    return n * float(np.log(rss / n)) + 2 * k + 2 * k * (k + 1) / (n - k - 1)
+
+
+def verdict(data: CurveData, fit: Profile, j: int) -> Estimate:
+    """The optimum of budget j with its status."""
+    if fit.error.value is None:
+        return nothing("not identified", fit.error.reason)
+    full, up, down, flat = _criteria(fit, j)
+    evidence = f"AICc against rising {up - full:+.1f}, against falling {down - full:+.1f}"
+    found = fit.optima[j]
+    first, last = float(data.x[0]), float(data.x[-1])
+    above = Estimate(last, None if found.low is None else min(found.low, last), None, "at bound")
+    below = Estimate(
+        first, None, None if found.high is None else max(found.high, first), "at bound"
+    )
+    if found.value is not None and min(up, down) - full > GAIN:
+        distinct = np.unique(data.x)
+        left, right = int(np.sum(distinct < found.value)), int(np.sum(distinct > found.value))
+        if right < SIDE:
+            return replace(above, reason=f"{right} cells above the optimum; {evidence}")
+        if left < SIDE:
+            return replace(below, reason=f"{left} cells below the optimum; {evidence}")
+        if found.low is None or found.high is None:
+            return nothing("not identified", f"the profile of x* has an open end; {evidence}")
+        return Estimate(found.value, found.low, found.high, "converged", evidence)
+    if down <= full and min(flat, up) - down > GAIN:
+        return replace(above, reason=f"monotone: falls up to the largest x; {evidence}")
+    if up <= full and min(flat, down) - up > GAIN:
+        return replace(below, reason=f"monotone: rises from the smallest x; {evidence}")
+    return nothing("not identified", evidence)
+
+
+def _criteria(fit: Profile, j: int) -> tuple[float, float, float, float]:
+    """AICc of the two-term law and of budget j rising, falling or constant."""
+    runs, count = sum(d.runs for d in fit.curves), len(fit.budgets)
+    alpha, beta = coarse_grid()
+    own = sums(fit.budgets[j], alpha, beta)
+    rest = [free(sums(d, alpha, beta)) for i, d in enumerate(fit.budgets) if i != j]
+    others = float(np.sum(rest, axis=0).min()) if rest else 0.0
+    other_parameters = 2 + 3 * len(rest) if rest else 0
+
+    def criterion(rss: float, parameters: int) -> float:
+        return aicc(max(rss, fit.rounding) + fit.within, runs, parameters + 1)
+
+    return (
+        criterion(fit.rss, 2 + 3 * count),
+        criterion(others + float(rising(own).min()), other_parameters + 3),
+        criterion(others + float(falling(own).min()), other_parameters + 3),
+        criterion(others + own.yy, other_parameters + 1),
+    )

@@ -1,0 +1,60 @@
+"""Where files go under results/: one place for the paths that the DAG and the commands share."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from behavior_scaling.config import Study
+from behavior_scaling.records.spec import canonical_json
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Paths of one study below the results folder."""
+
+    results: Path
+    study: Study
+
+    @property
+    def raw(self) -> Path:
+        """What was fetched: a small JSON file that names the raw file and its SHA-256."""
+        return self.results / "raw" / f"{self.study.data.source}.json"
+
+    @property
+    def data(self) -> Path:
+        """The prepared data set; its name changes with any key that changes its content."""
+        keys = self.study.data.model_dump(mode="json", exclude={"mirror"})
+        digest = hashlib.sha256(canonical_json(keys).encode()).hexdigest()[:8]
+        return self.results / "data" / f"{self.study.data.source}-{digest}"
+
+    @property
+    def floors(self) -> Path:
+        """Trivial rules on the evaluation positions, beside the data they were measured on."""
+        return self.data.with_name(self.data.name + "-floors.json")
+
+    @property
+    def store(self) -> Path:
+        """Records of all studies."""
+        return self.results / "store"
+
+    @property
+    def archive(self) -> Path:
+        """Shipped records of this study."""
+        return self.results / "archive" / self.study.name
+
+    @property
+    def folder(self) -> Path:
+        """Everything that is made from this study's records."""
+        return self.results / self.study.name
+
+    @property
+    def bundles(self) -> Path:
+        """One small file a finished job: ids, outcomes, hashes."""
+        return self.folder / "bundles"
+
+    @property
+    def runs(self) -> Path:
+        """The table of runs."""
+        return self.folder / "runs.parquet"

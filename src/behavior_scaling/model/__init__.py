@@ -1,0 +1,1 @@
+"""The two-part model and its objective. Importing this package imports no torch."""

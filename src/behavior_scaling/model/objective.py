@@ -1,0 +1,126 @@
+"""The objective: a position's candidates, their correction, and the loss over them.
+
+Choices (docs: definitions): `corrected` scores s - log pi for every candidate, the target
+included, so that its population minimiser is log p(y | h) at any M and K; `as_paper` does not
+correct, so that it learns log p - log pi; `full` takes all V items. The target counts exactly
+once. Under same_sequence = mask the other items of a position's own sequence (its document in
+the batch) are no candidates of it: they entered because they are there, not by popularity.
+Nothing is masked or corrected where every item enters with certainty (`full`, K = V).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from behavior_scaling.model.candidates import Candidates, draw, log_inclusion
+from behavior_scaling.model.cross_entropy import cross_entropy
+from behavior_scaling.records.spec import ObjectiveSpec
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Which items each sequence of the batch holds, as pairs of a sequence and an item."""
+
+    of_position: Tensor  # int64 [P], the sequence of every scored position, in 0..count-1
+    sequence: Tensor  # int64 [S]
+    item: Tensor  # int64 [S]
+    count: int
+
+
+class Objective:
+    """Candidates and loss of one spec over one catalogue.
+
+    Args:
+        spec: kind, M, K, and what becomes of a sequence's own items.
+        unigram: p, float64 [V]: the smoothed unigram distribution of the training targets.
+
+    Attributes:
+        spec: as given.
+        n_items: V.
+        log_pi: float32 [V], log inclusion probabilities (0 for `full` and K = V).
+
+    Raises:
+        ValueError: an unknown kind, or what candidates.log_inclusion refuses.
+    """
+
+    def __init__(self, spec: ObjectiveSpec, unigram: Tensor):
+        if spec.kind not in ("corrected", "as_paper", "full"):
+            raise ValueError(f"objective.kind {spec.kind!r}: known are corrected, as_paper, full")
+        if spec.same_sequence not in ("mask", "keep"):
+            raise ValueError(f"objective.same_sequence {spec.same_sequence!r}: mask or keep")
+        self.spec = spec
+        self.n_items = unigram.shape[0]
+        self.log_pi = log_inclusion(spec, unigram).float()
+
+    def to(self, device: torch.device) -> Objective:
+        """Move log pi to a device; returns self."""
+        self.log_pi = self.log_pi.to(device)
+        return self
+
+    def draw(self, targets_valid: Tensor, seed: int, step: int) -> Candidates:
+        """Candidates of a step, from the targets int64 [P] of its scored positions.
+
+        Stateless: the same (targets, seed, step) give the same set.
+        """
+        return draw(self.spec, targets_valid, self.n_items, seed, step)
+
+    def restored(self, scores: Tensor) -> Tensor:
+        """Raw scores [..., V] to restored ones: + log pi for as_paper, else unchanged."""
+        return scores + self.log_pi if self.spec.kind == "as_paper" else scores
+
+    def loss(
+        self,
+        queries: Tensor,
+        targets: Tensor,
+        target_vectors: Tensor,
+        candidates: Candidates,
+        candidate_vectors: Tensor,
+        sequences: Sequences,
+    ) -> Tensor:
+        """Mean loss over positions, nats.
+
+        Args:
+            queries: [P, d], scaled so that a score is a plain dot product.
+            targets: int64 [P].
+            target_vectors: [P, d].
+            candidates: the step's set, n items.
+            candidate_vectors: [n, d], in the order of `candidates.items`.
+            sequences: which items each sequence holds; read under same_sequence = mask.
+        """
+        if candidates.everything:
+            apart = torch.zeros(targets.shape[0], device=queries.device)
+            return cross_entropy(
+                queries, target_vectors, candidate_vectors, None, None, None, apart
+            )
+        correction, target_correction = None, None
+        if self.spec.kind == "corrected":
+            correction = -self.log_pi[candidates.items]
+            target_correction = -self.log_pi[targets]
+        bias, rows, apart = self._exclusions(targets, candidates, correction, sequences)
+        return cross_entropy(
+            queries, target_vectors, candidate_vectors, bias, rows, target_correction, apart
+        )
+
+    def _exclusions(
+        self,
+        targets: Tensor,
+        candidates: Candidates,
+        correction: Tensor | None,
+        sequences: Sequences,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Bias [G, n], row of every position [P], and whether its target stands apart [P]."""
+        size = candidates.items.shape[0]
+        device = targets.device
+        if self.spec.same_sequence == "keep":
+            row = torch.zeros(size, device=device) if correction is None else correction
+            apart = (candidates.columns(targets) == size).float()
+            return row[None], torch.zeros_like(targets), apart
+        bias = torch.zeros(sequences.count, size + 1, device=device)
+        if correction is not None:
+            bias[:, :size] = correction
+        # Column `size` takes the items that are no candidates, and is cut off.
+        bias[sequences.sequence, candidates.columns(sequences.item)] = -torch.inf
+        return bias[:, :size], sequences.of_position, torch.ones(targets.shape[0], device=device)

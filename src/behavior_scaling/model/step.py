@@ -1,0 +1,114 @@
+"""One training step's loss, from a batch of ids to a number: the only place where the parts meet.
+
+Choices: every distinct item of a batch (inputs, targets, candidates) is embedded once and its
+vector gathered, since the same vector serves as input and as candidate; positions without a
+loss are dropped before scoring; in stage 2 vectors come from the frozen catalogue.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from behavior_scaling.model.objective import Objective, Sequences
+from behavior_scaling.model.two_part import TwoPart
+
+
+@dataclass(frozen=True)
+class BatchTensors:
+    """A batch as the model reads it."""
+
+    inputs: Tensor  # int64 [B, L]; any item id where padded
+    targets: Tensor  # int64 [B, L]; read only where valid
+    document: Tensor  # int [B, L]; -1 = padding, else unique within the batch
+    valid: Tensor  # bool [B, L]; bears a loss
+
+    def to(self, device: torch.device) -> BatchTensors:
+        """The same batch on a device."""
+        return BatchTensors(
+            self.inputs.to(device),
+            self.targets.to(device),
+            self.document.to(device),
+            self.valid.to(device),
+        )
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """A step's loss and what ran (for sizes.flops.executed)."""
+
+    loss: Tensor  # scalar, nats a position
+    n_positions: int  # positions scored
+    n_items_embedded: int  # distinct items; 0 where the catalogue is frozen
+    n_candidates: int  # distinct candidates
+
+
+def step_loss(
+    model: TwoPart,
+    objective: Objective,
+    batch: BatchTensors,
+    frozen_catalogue: Tensor | None,
+    seed: int,
+    step: int,
+) -> StepResult:
+    """Mean loss over the valid positions of a batch.
+
+    Args:
+        model: the two parts.
+        objective: candidates and loss.
+        batch: tensors on the model's device.
+        frozen_catalogue: float [V, d] without gradient in stage 2; None in stage 1.
+        seed: of the run; with `step` it determines the candidates.
+        step: number of the optimizer step.
+
+    Raises:
+        ValueError: a batch in which no position bears a loss.
+    """
+    scored = batch.valid.view(-1).nonzero().squeeze(1)  # [P]
+    if scored.shape[0] == 0:
+        raise ValueError(f"step {step}: no position of the batch bears a loss")
+    inputs = batch.inputs.view(-1)
+    targets = batch.targets.view(-1).index_select(0, scored)
+    candidates = objective.draw(targets, seed, step)
+    wanted = torch.cat([inputs, targets])
+    if not candidates.everything:
+        wanted = torch.cat([wanted, candidates.items])
+    embedded = 0
+    if frozen_catalogue is not None:
+        vectors = frozen_catalogue
+    elif candidates.everything:
+        vectors = model.item_vectors(candidates.items)
+        embedded = vectors.shape[0]
+    else:
+        distinct, wanted = torch.unique(wanted, return_inverse=True)
+        vectors = model.item_vectors(distinct)
+        embedded = distinct.shape[0]
+    gathered = vectors.index_select(0, wanted)
+    past, future, *rest = gathered.split(
+        [inputs.shape[0], targets.shape[0], wanted.shape[0] - inputs.shape[0] - targets.shape[0]]
+    )
+    states = model.states(past.view(*batch.inputs.shape, -1), batch.document)
+    queries = states.view(-1, states.shape[-1]).index_select(0, scored) * model.scale()
+    loss = objective.loss(
+        queries,
+        targets,
+        future,
+        candidates,
+        vectors if candidates.everything else rest[0],
+        _sequences(batch, targets, scored),
+    )
+    return StepResult(loss, scored.shape[0], embedded, candidates.items.shape[0])
+
+
+def _sequences(batch: BatchTensors, targets: Tensor, scored: Tensor) -> Sequences:
+    """The items of every document: its inputs, and its targets where they are read."""
+    distinct, of_input = torch.unique(batch.document.view(-1), return_inverse=True)
+    of_position = of_input.index_select(0, scored)
+    return Sequences(
+        of_position=of_position,
+        sequence=torch.cat([of_input, of_position]),
+        item=torch.cat([batch.inputs.view(-1), targets]),
+        count=distinct.shape[0],
+    )

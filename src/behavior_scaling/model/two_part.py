@@ -1,0 +1,94 @@
+"""TwoPart: item embedder and contextualizer behind one small surface.
+
+Choices: items are embedded from ids alone (their codes are fixed inputs held by the embedder);
+the score is exp(log temperature) * <h, v> / sqrt(d), the log temperature clamped to +-ln 100;
+both parts draw their weights from generators of their own, seeded by (seed, part), so that a
+stage-2 contextualizer does not depend on the embedder's shape.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from behavior_scaling.model.contextualizer import Contextualizer
+from behavior_scaling.model.embedder import Embedder
+from behavior_scaling.model.seeding import seeded
+from behavior_scaling.records.spec import ContextualizerSpec, EmbedderSpec
+from behavior_scaling.sizes.parameters import check_embedder
+
+LOG_TEMPERATURE_BOUND = math.log(100.0)
+CATALOGUE_BLOCK = 8192  # items embedded at once by catalogue_vectors
+
+
+class TwoPart(nn.Module):
+    """A model of the next event over a catalogue of V items described by T weighted codes.
+
+    Args:
+        embedder: shape of the item embedder.
+        contextualizer: shape of the contextualizer; its width d is that of item vectors.
+        codes: int [V, T], codes below `codebook_rows`; padding is any code of weight 0.
+        weights: float [V, T], multiplicities, at least one positive an item.
+        codebook_rows: rows of the fixed codebook.
+        seed: of the initial weights.
+
+    Raises:
+        ValueError: shapes that do not fit, codes outside the codebook, weights that are negative
+            or not finite, an item without a token, an embedder that cannot be built.
+    """
+
+    def __init__(
+        self,
+        embedder: EmbedderSpec,
+        contextualizer: ContextualizerSpec,
+        codes: Tensor,
+        weights: Tensor,
+        codebook_rows: int,
+        seed: int,
+    ):
+        super().__init__()
+        check_embedder(embedder, contextualizer.width)
+        self.embedder = Embedder(
+            embedder, contextualizer.width, codes, weights, codebook_rows, seeded("embedder", seed)
+        )
+        self.contextualizer = Contextualizer(contextualizer, seeded("contextualizer", seed))
+        self.n_items = int(codes.shape[0])
+        self.width = contextualizer.width
+
+    def item_vectors(self, item_ids: Tensor) -> Tensor:
+        """Item ids [n] -> vectors [n, d]."""
+        vectors: Tensor = self.embedder(item_ids)
+        return vectors
+
+    @torch.no_grad()
+    def catalogue_vectors(self) -> Tensor:
+        """Vectors of all items [V, d] in float32, without gradient, computed in blocks."""
+        device = self.contextualizer.log_temperature.device
+        blocks = torch.arange(self.n_items, device=device).split(CATALOGUE_BLOCK)
+        return torch.cat([self.item_vectors(block).float() for block in blocks])
+
+    def states(self, vectors: Tensor, document: Tensor) -> Tensor:
+        """Contextual states of unit RMS.
+
+        Args:
+            vectors: [B, L, d], the past item of every position.
+            document: int [B, L]; a position sees earlier positions of its own document only.
+
+        Returns:
+            [B, L, d]; rows of padding are finite and mean nothing.
+        """
+        states: Tensor = self.contextualizer(vectors, document)
+        return states
+
+    def scale(self) -> Tensor:
+        """The scalar that turns <h, v> into a score: exp(clamped log temperature) / sqrt(d)."""
+        log_temperature = self.contextualizer.log_temperature
+        clamped = log_temperature.clamp(-LOG_TEMPERATURE_BOUND, LOG_TEMPERATURE_BOUND)
+        # The value is clamped, the gradient is not: a parameter beyond a bound can come back.
+        return (log_temperature + (clamped - log_temperature).detach()).exp() / math.sqrt(
+            self.width
+        )
+
+

@@ -1,0 +1,122 @@
+"""RunSpec: everything that determines a run's numbers, and the id made from it.
+
+Choices: a spec is resolved (no defaults, no rules left to apply), so its canonical JSON is its
+identity; versions and machine are recorded with the result but are no part of the id; NUMERICS
+is raised by hand when the code changes numbers, and a golden run fails if that was forgotten.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+NUMERICS = 1
+
+EmbedderKind = Literal["transformer", "mlp", "fixed"]
+ObjectiveKind = Literal["corrected", "as_paper", "full"]
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """Which prepared data a run reads."""
+
+    source: str
+    identity: str  # SHA-256 of the canonical tables
+    context: int  # L, events a window
+    tokens: int  # T, feature tokens an item
+    codebook: int
+    numeric_bins: int
+    train_fraction: float
+    session_gap: int
+
+
+@dataclass(frozen=True)
+class EmbedderSpec:
+    """Item to vector. depth 0: weighted mean of codes through one matrix; 'fixed': no parameter."""
+
+    kind: EmbedderKind
+    width: int  # e
+    depth: int
+
+
+@dataclass(frozen=True)
+class ContextualizerSpec:
+    """Past item vectors to a query vector."""
+
+    kind: Literal["transformer"]
+    width: int  # d
+    layers: int
+    heads: int
+
+
+@dataclass(frozen=True)
+class ObjectiveSpec:
+    """Candidates a step and the loss over them."""
+
+    kind: ObjectiveKind
+    in_batch: int  # M
+    uniform: int  # K
+    same_sequence: Literal["mask", "keep"]
+
+
+@dataclass(frozen=True)
+class OptimizerSpec:
+    """AdamW with resolved numbers; warm-up and decay in shares of D."""
+
+    lr: float
+    warmup: float
+    final: float
+    weight_decay: float
+    beta1: float
+    beta2: float
+    clip: float
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One sweep point, resolved."""
+
+    stage: Literal[1, 2]
+    budget: float  # nominal FLOPs
+    positions: int  # D, loss positions, repeats included
+    batch: int  # B, sequences a step
+    seed: int
+    data: DataSpec
+    embedder: EmbedderSpec
+    contextualizer: ContextualizerSpec
+    objective: ObjectiveSpec
+    optimizer: OptimizerSpec
+    precision: Literal["fp32", "bf16-mixed"]
+    threads: int
+    parent: str | None  # id of the stage-1 run whose embedder stage 2 freezes
+    numerics: int = NUMERICS
+
+    @property
+    def id(self) -> str:
+        """SHA-256 of the canonical JSON, in hexadecimal."""
+        return hashlib.sha256(canonical_json(self.to_dict()).encode()).hexdigest()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Nested plain dictionaries."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, raw: dict[str, Any]) -> RunSpec:
+        """Inverse of to_dict; a missing or unknown key raises TypeError."""
+        parts: dict[str, Any] = {
+            "data": DataSpec,
+            "embedder": EmbedderSpec,
+            "contextualizer": ContextualizerSpec,
+            "objective": ObjectiveSpec,
+            "optimizer": OptimizerSpec,
+        }
+        values = {key: parts[key](**value) if key in parts else value for key, value in raw.items()}
+        return cls(**values)
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys, no spaces, no NaN: equal values give equal text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)

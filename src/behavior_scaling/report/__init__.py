@@ -1,0 +1,1 @@
+"""The report: figures, tables, claims, numbers and paper, each drawn from results/<study>/."""

@@ -1,0 +1,135 @@
+"""The verdict on every claim of the paper, written as claims.json and as a table.
+
+Choices: each row prints the mark of the paper's value and, below the table, what the mark means;
+where no verdict on a level is possible, our values are shown with their budgets all the same.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from behavior_scaling.files import write_text
+from behavior_scaling.report import tidy
+from behavior_scaling.report.claims_file import Claim, ClaimList, load_claims
+from behavior_scaling.report.estimates import Found, find
+from behavior_scaling.report.inputs import Results, load_results
+from behavior_scaling.report.text import budgets_text, estimate_text, flops
+from behavior_scaling.report.verdict import Range, Statement, Verdict, verdict
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim with our estimate and the verdict."""
+
+    claim: Claim
+    paper_budgets: Range
+    found: Found
+    verdict: Verdict
+
+
+def judge(results: Results, claims: ClaimList) -> list[Judged]:
+    """Every claim with its verdict, in the order of the file."""
+    judged = []
+    for claim in claims.claims:
+        found = find(results, claim)
+        paper = claims.budgets_of(claim)
+        statement = Statement(
+            kind=claim.kind,
+            budgets=paper,
+            value=claim.paper.value,
+            low=claim.paper.low,
+            high=claim.paper.high,
+            null=claim.stated_null.values if claim.stated_null else (),
+        )
+        result = verdict(statement, found.estimate, found.budgets)
+        if result.name == "not measured":
+            result = replace(result, reason=claim.why or found.reason)
+        judged.append(Judged(claim, paper, found, result))
+    return judged
+
+
+def make_claims(results_dir: Path) -> list[Path]:
+    """Write claims.json, tables/claims.csv and tables/claims.md; returns their paths."""
+    claims = load_claims()
+    judged = judge(load_results(results_dir), claims)
+    body = {"marks": claims.marks, "claims": [_json(item) for item in judged]}
+    paths = [results_dir / "claims.json"]
+    paths += [results_dir / "tables" / f"claims.{kind}" for kind in ("csv", "md")]
+    write_text(paths[0], json.dumps(body, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    tidy.write_csv(claims_frame(judged), paths[1])
+    legend = "; ".join(f"[{mark}] {meaning}" for mark, meaning in claims.marks.items())
+    write_text(paths[2], f"{tidy.markdown(claims_table(judged))}\n\nMarks: {legend}.\n")
+    return paths
+
+
+def claims_frame(judged: list[Judged]) -> pd.DataFrame:
+    """One row a claim, with numbers."""
+    return pd.DataFrame([_flat(item) for item in judged])
+
+
+def claims_table(judged: list[Judged]) -> pd.DataFrame:
+    """One row a claim, worded for a reader."""
+    rows = [
+        {
+            "the paper says": item.claim.statement,
+            "its value": f"{item.claim.paper.text} {item.claim.mark_text}",
+            "at C": budgets_text(item.paper_budgets),
+            "ours": ours_text(item),
+            "at our C": budgets_text(item.found.budgets),
+            "verdict": ", ".join([item.verdict.name, *item.found.flags]),
+        }
+        for item in judged
+    ]
+    return pd.DataFrame(rows)
+
+
+def ours_text(item: Judged) -> str:
+    """Our value with its interval; for levels every budget's value (the trend)."""
+    found, unit = item.found, item.claim.paper.unit
+    if found.estimate is None:
+        return item.verdict.reason
+    levels = [(budget, value) for budget, value in found.trend if budget > 0]
+    if item.claim.kind == "level" and levels:
+        return "; ".join(f"{flops(c)}: {estimate_text(value, unit)}" for c, value in levels)
+    return estimate_text(found.estimate, unit)
+
+
+def _flat(item: Judged) -> dict[str, Any]:
+    estimate, budgets = item.found.estimate, item.found.budgets or (None, None)
+    origin = item.found.origin
+    return {
+        "id": item.claim.id,
+        "statement": item.claim.statement,
+        "kind": item.claim.kind,
+        "marks": item.claim.mark_text,
+        "paper": item.claim.paper.text,
+        "paper_value": item.claim.paper.value,
+        "paper_low": item.claim.paper.low,
+        "paper_high": item.claim.paper.high,
+        "paper_budget_low": item.paper_budgets[0],
+        "paper_budget_high": item.paper_budgets[1],
+        "null": item.claim.stated_null.text if item.claim.stated_null else "",
+        "value": estimate.value if estimate else None,
+        "low": estimate.low if estimate else None,
+        "high": estimate.high if estimate else None,
+        "status": estimate.status if estimate else "",
+        "at_budget": item.found.at,
+        "budget_low": budgets[0],
+        "budget_high": budgets[1],
+        "verdict": item.verdict.name,
+        "reason": item.verdict.reason,
+        "flags": ", ".join(item.found.flags),
+        "file": origin.file if origin else "",
+        "key": origin.key if origin else "",
+    }
+
+
+def _json(item: Judged) -> dict[str, Any]:
+    trend = [{"budget": c, **dataclasses.asdict(value)} for c, value in item.found.trend]
+    return _flat(item) | {"ours": ours_text(item), "trend": trend}

@@ -1,0 +1,123 @@
+"""The figure of one axis: loss and recall@10 by budget, and the optima over budgets.
+
+Choices: one row of panels an arm, the same in each, so that arms are compared by looking down;
+share, batch and negatives differ only in what is given here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from behavior_scaling.report import style, tidy
+from behavior_scaling.report.figures import frames, panels
+from behavior_scaling.report.inputs import Results
+from behavior_scaling.report.sheet import Cell, Panel, Prose, compose
+from behavior_scaling.report.text import (
+    ARM_TITLES,
+    LOSS,
+    RECALL,
+    listing,
+    metric_label,
+    optimum_symbol,
+)
+
+METRICS = [LOSS, RECALL]
+READING = (
+    "Large marks are means over seeds, dots single runs. Hollow marks saw each event more than "
+    "4 times. The tick on a curve is its optimum, the bar behind it the 95% interval. "
+    "Dashed lines are trivial rules scored on the same positions."
+)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What differs between the axes' figures."""
+
+    axis: str
+    what: str  # in titles: '{Loss} by {what}'
+    x_label: str
+    optimum_title: str
+    optimum_unit: str  # in words
+    exponents: list[str]  # keys in AxisFit.exponents, of which one is there
+    unit: str = ""
+    paper: tuple[tuple[str, str], ...] = ()  # (claim id, words in front of the paper's value)
+    band: bool = False  # draw the paper's range in the optima's panel
+    control: str = ""  # what the star is, where the axis has a control
+
+
+def draw(results: Results, layout: Layout) -> tuple[Figure, pd.DataFrame]:
+    """The figure and the tidy table that it draws."""
+    axis = layout.axis
+    arms = results.arms(axis) or [""]
+    table = tidy.round_significant(frames.frame(_rows(results, layout, arms)))
+    budgets = results.budgets
+    curves = [[_curves(table, layout, arm, metric, budgets) for metric in METRICS] for arm in arms]
+    optima = [_optima(table, layout, arm, budgets) for arm in arms]
+    prose = reading(table, layout.control)
+    tail = [[*optima, prose]] if len(arms) == 1 else [optima, [prose]]
+    return compose([*curves, *tail]), table
+
+
+def metric_title(metric: str) -> str:
+    """A metric at the head of a title."""
+    return "Loss" if metric == LOSS else "Recall@10"
+
+
+def reading(table: pd.DataFrame, control: str = "") -> Prose:
+    """How to read the figure, and which runs gave no point."""
+    forms = dict.fromkeys(table[table["kind"] == "form"]["label"])
+    fitted = f"Fitted curves: {'; '.join(forms)}." if forms else ""
+    words = (f"{READING} {control}".strip(), fitted, left_out_text(table))
+    return Prose("How to read", tuple((text, style.INK) for text in words))
+
+
+def left_out_text(table: pd.DataFrame) -> str:
+    """Which runs gave no point, by name."""
+    rows = table[table["kind"] == "left out"]
+    if rows.empty:
+        return "Every run of this axis finished."
+    names = [f"{row['label']} ({row['status']})" for row in rows.to_dict("records")]
+    return f"Not shown, {len(names)} run{'s' * (len(names) > 1)}: {listing(names, 3)}."
+
+
+def _curves(
+    table: pd.DataFrame, layout: Layout, arm: str, metric: str, budgets: list[float]
+) -> Panel:
+    rows = table[table["panel"] == frames.panel_name(arm, metric)]
+
+    def fill(axes: Axes) -> None:
+        panels.draw_curves(axes, rows, budgets, layout.unit)
+        axes.set_xlabel(layout.x_label)
+        axes.set_ylabel(metric_label(metric))
+
+    title = f"{metric_title(metric)} by {layout.what}{_arm_words(arm)}"
+    return Panel(title, fill, panels.lines(rows))
+
+
+def _optima(table: pd.DataFrame, layout: Layout, arm: str, budgets: list[float]) -> Cell:
+    rows = table[table["panel"] == frames.panel_name(arm, optimum_symbol(layout.axis, arm))]
+    title = layout.optimum_title + _arm_words(arm)
+    label = f"{optimum_symbol(layout.axis, arm)} ({layout.optimum_unit})"
+    return panels.optima_cell(title, rows, budgets, label, layout.unit)
+
+
+def _arm_words(arm: str) -> str:
+    return f", {ARM_TITLES.get(arm, arm)}" if arm else ""
+
+
+def _rows(results: Results, layout: Layout, arms: list[str]) -> list[frames.Row]:
+    rows: list[frames.Row] = []
+    for arm in arms:
+        for metric in METRICS:
+            rows += frames.curve_rows(results, layout.axis, arm, metric)
+        panel = frames.panel_name(arm, optimum_symbol(layout.axis, arm))
+        rows += frames.optimum_rows(results, layout.axis, arm, METRICS)
+        rows += frames.exponent_rows(results, layout.axis, arm, METRICS, layout.exponents, panel)
+        rows += [
+            frames.paper_row(panel, claim, words, layout.band) for claim, words in layout.paper
+        ]
+    return rows + frames.left_out_rows(results, layout.axis)

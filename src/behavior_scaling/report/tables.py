@@ -1,0 +1,218 @@
+"""Tables as CSV (numbers) and Markdown (words): runs, optima, exponents, agreement, failures.
+
+Choices: every table has a column of epochs, because a number from data seen twenty times means
+something else than one from fresh data; every estimate stands with interval and status; what is
+missing has a table of its own, so that it cannot be overlooked.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from behavior_scaling.laws.results import Estimate
+from behavior_scaling.report import tidy
+from behavior_scaling.report.figures.frames import run_name
+from behavior_scaling.report.inputs import CELL, Results, load_results
+from behavior_scaling.report.text import (
+    AXES,
+    LOSS,
+    RECALL,
+    axis_title,
+    count,
+    estimate_text,
+    flops,
+    number,
+    optimum_symbol,
+    percent,
+    short_metric,
+)
+
+NAMES = (
+    "runs", "optima", "exponents", "agreement", "failures", *(f"optima_{axis}" for axis in AXES)
+)  # fmt: skip
+SESSION_LOSS = LOSS.replace("/all/", "/session_start/")
+Row = dict[str, Any]
+Pair = tuple[Row, Row]  # the row with numbers, the row in words
+
+
+def make_tables(results_dir: Path) -> list[Path]:
+    """Write tables/<name>.csv and .md for every name in NAMES; returns the paths."""
+    results = load_results(results_dir)
+    optima = optima_table(results)
+    tables = {
+        "runs": runs_table(results),
+        "optima": optima,
+        "exponents": exponents_table(results),
+        "agreement": agreement_table(results),
+        "failures": failures_table(results),
+    } | {f"optima_{axis}": _headline(optima, axis) for axis in AXES}
+    paths = []
+    for name in NAMES:
+        numbers, words = zip(*pairs, strict=True) if (pairs := tables[name]) else ((), ())
+        stem = results_dir / "tables" / name
+        paths += [stem.with_suffix(".csv"), stem.with_suffix(".md")]
+        tidy.write_csv(pd.DataFrame(list(numbers)), paths[-2])
+        tidy.write_markdown(pd.DataFrame(list(words)), paths[-1])
+    return paths
+
+
+def runs_table(results: Results) -> list[Pair]:
+    """One row an axis, arm and budget: how many runs, of what size, on how much data."""
+    pairs = []
+    order = {axis: index for index, axis in enumerate((*AXES, "control"))}
+    grouped = results.runs.groupby(["axis", "arm", "budget"])
+    for key in sorted(grouped.groups, key=lambda key: (order.get(key[0], 9), *key)):
+        (axis, arm, budget), rows = key, grouped.get_group(key)
+        outcome = rows["outcome"].value_counts()
+        done = int(outcome.get("done", 0))
+        other = {str(k): int(v) for k, v in outcome.items() if k != "done"}
+        row = {
+            "axis": axis, "arm": arm, "budget": budget, "runs": len(rows), "done": done,
+            "not_done": len(rows) - done, "cells": len(rows[CELL].drop_duplicates()),
+            "seeds": rows["seed"].nunique(),
+        } | {
+            f"{name}_{end}": getattr(rows[name], end)()
+            for name in ("n_total", "share", "positions", "epochs") for end in ("min", "max")
+        } | {"seconds": rows["seconds"].sum()}  # fmt: skip
+        words = {
+            "axis": axis_title(axis, arm),
+            "C": flops(budget),
+            "runs": count(len(rows)),
+            "not done": ", ".join(f"{n} {k}" for k, n in other.items()) or "–",
+            "cells × seeds": f"{row['cells']} × {row['seeds']}",
+            "N": _range(rows["n_total"], count),
+            "share": _range(rows["share"], percent),
+            "D": _range(rows["positions"], count),
+            "epochs": _range(rows["epochs"], number),
+        }
+        pairs.append((row, words))
+    return pairs
+
+
+def optima_table(results: Results) -> list[Pair]:
+    """One row an axis, arm, metric and budget: the optimum, the value there, the status."""
+    pairs = []
+    for located in results.fits:
+        fit = located.fit
+        for index, curve in enumerate(fit.curves if fit.axis != "compute" else ()):
+            rows = results.axis_runs(fit.axis, fit.arm)
+            rows = rows[(rows["budget"] == curve.budget) & (rows["outcome"] == "done")]
+            unit = "share" if fit.axis == "share" else ""
+            place = {"axis": fit.axis, "arm": fit.arm, "metric": fit.metric}
+            row = place | {"budget": curve.budget, "runs": curve.runs, "cells": curve.cells}
+            row |= _flat("optimum", curve.optimum) | _flat("best", curve.best)
+            row |= {"epochs_min": rows["epochs"].min(), "epochs_max": rows["epochs"].max()}
+            row |= {"noise": curve.noise, "flags": ", ".join(curve.flags), "form": fit.form}
+            row |= {"file": located.origin.file, "key": f"{located.origin.key}.curves[{index}]"}
+            derived = [
+                f"{name.replace('_', ' ')} {estimate_text(value)}"
+                for name, value in curve.derived.items()
+                if value.status == "converged"
+            ]
+            words = {
+                "axis": axis_title(fit.axis, fit.arm),
+                "metric": short_metric(fit.metric),
+                "C": flops(curve.budget),
+                "optimum": f"{optimum_symbol(fit.axis, fit.arm)}: "
+                + estimate_text(curve.optimum, unit),
+                "value there": "–" if curve.best.value is None else estimate_text(curve.best, "metric"),
+                "follows": "; ".join(derived) or "–",
+                "epochs": _range(rows["epochs"], number),
+                "flags": ", ".join(curve.flags) or "–",
+            }
+            pairs.append((row, words))
+    return pairs
+
+
+def exponents_table(results: Results) -> list[Pair]:
+    """One row an exponent or a coefficient of the law over compute."""
+    pairs = []
+    for located in results.fits:
+        fit = located.fit
+        found = dict(fit.exponents)
+        if fit.axis == "compute":
+            found = dict(fit.curves[0].coefficients) if fit.curves else {}
+        epochs = results.axis_runs("allocation" if fit.axis == "compute" else fit.axis)["epochs"]
+        for name, value in found.items():
+            row = {"axis": fit.axis, "arm": fit.arm, "metric": fit.metric, "name": name}
+            row |= _flat("", value) | {"reason": value.reason}
+            row |= {"epochs_min": epochs.min(), "epochs_max": epochs.max(), "form": fit.form}
+            words = {
+                "axis": axis_title(fit.axis, fit.arm),
+                "metric": short_metric(fit.metric),
+                "name": name.replace("_", " "),
+                "value": estimate_text(value),
+                "remark": value.reason or "–",
+                "epochs": _range(epochs, number),
+            }
+            pairs.append((row, words))
+    return pairs
+
+
+def agreement_table(results: Results) -> list[Pair]:
+    """One row a rank correlation of a loss with a ranking metric."""
+    pairs = []
+    for found in results.agreements:
+        runs = results.runs if found.budget is None else results.axis_runs(found.axis, found.arm)
+        if found.budget is not None:
+            runs = runs[runs["budget"] == found.budget]
+        row = {"axis": found.axis, "arm": found.arm, "budget": found.budget, "loss": found.loss}
+        row |= {"metric": found.metric, "cells": found.cells, "p_value": found.p_value}
+        row |= _flat("", found.correlation) | {"reason": found.correlation.reason}
+        row |= {"epochs_min": runs["epochs"].min(), "epochs_max": runs["epochs"].max()}
+        words = {
+            "axis": axis_title(found.axis, found.arm),
+            "C": "all" if found.budget is None else flops(found.budget),
+            "loss": short_metric(found.loss),
+            "metric": short_metric(found.metric),
+            "ρ (+1: lower loss ranks better)": estimate_text(found.correlation),
+            "p": "–" if found.p_value is None else number(found.p_value),
+            "cells": count(found.cells),
+            "epochs": _range(runs["epochs"], number),
+        }
+        pairs.append((row, words))
+    return pairs
+
+
+def failures_table(results: Results) -> list[Pair]:
+    """One row a run that is not done, by name, with its reason."""
+    pairs = []
+    for run in results.runs[results.runs["outcome"] != "done"].to_dict("records"):
+        axis = str(run["axis"])
+        names = ("axis", "arm", "budget", "seed", "outcome", "error", "epochs", "id")
+        words = {
+            "axis": axis_title(axis, str(run["arm"])),
+            "run": run_name(axis, run),
+            "outcome": run["outcome"],
+            "reason": run["error"] or "–",
+            "epochs": "–" if pd.isna(run["epochs"]) else number(run["epochs"]),
+            "id": str(run["id"])[:12],
+        }
+        pairs.append(({name: run[name] for name in names}, words))
+    return pairs
+
+
+def _headline(optima: list[Pair], axis: str) -> list[Pair]:
+    """One axis' optima by the metrics that the text speaks of."""
+    shown = (LOSS, RECALL, SESSION_LOSS)
+    pairs = [pair for pair in optima if pair[0]["axis"] == axis and pair[0]["metric"] in shown]
+    return [(row, {k: v for k, v in words.items() if k != "follows"}) for row, words in pairs]
+
+
+def _flat(name: str, estimate: Estimate) -> Row:
+    head = f"{name}_" if name else ""
+    values = {"value": estimate.value, "low": estimate.low, "high": estimate.high}
+    return {f"{head}{key}": value for key, value in values.items()} | {
+        f"{head}status": estimate.status
+    }
+
+
+def _range(values: pd.Series[float], word: Any) -> str:
+    known = values.dropna()
+    if known.empty:
+        return "–"
+    low, high = word(known.min()), word(known.max())
+    return low if low == high else f"{low} to {high}"

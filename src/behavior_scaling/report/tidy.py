@@ -1,0 +1,59 @@
+"""Tidy tables: one observation a row, rounded before anything is drawn, written whole.
+
+Choices: 8 significant digits, so that the table says no more than the fit does and a figure drawn
+from the table is the figure drawn from the numbers; Markdown beside CSV for reading.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from behavior_scaling.files import replacing, write_text
+
+SIGNIFICANT = 8
+
+
+def round_significant(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with its floats rounded to the 8 significant digits that are written."""
+
+    def rounded(value: float) -> float:
+        return float(f"{value:.{SIGNIFICANT}g}")
+
+    result = frame.copy()
+    for name in result.columns[[dtype.kind == "f" for dtype in result.dtypes]]:
+        result[name] = result[name].map(rounded)
+    return result
+
+
+def write_csv(frame: pd.DataFrame, path: Path) -> None:
+    """Write a tidy table as CSV, 8 significant digits, whole or not at all."""
+    with replacing(path) as temporary:
+        round_significant(frame).to_csv(
+            temporary, index=False, float_format=f"%.{SIGNIFICANT}g", lineterminator="\n"
+        )
+
+
+def write_markdown(rows: pd.DataFrame, path: Path) -> None:
+    """Write a table of strings as a pipe table; an empty table says so."""
+    write_text(path, markdown(rows) + "\n")
+
+
+def markdown(rows: pd.DataFrame) -> str:
+    """A pipe table of the strings of `rows`; numbers are worded by the caller."""
+    if rows.empty:
+        return "*None.*"
+    cells = [[_cell(value) for value in row] for row in rows.itertuples(index=False)]
+    header = [str(name) for name in rows.columns]
+    # Pandoc takes the relative widths of wide tables from the dashes.
+    widths = [
+        min(40, max(len(head), *(len(row[column]) for row in cells)))
+        for column, head in enumerate(header)
+    ]
+    lines = [header, ["-" * max(3, width) for width in widths], *cells]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _cell(value: object) -> str:
+    return str(value).replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,1 @@
+"""Parameter counts, FLOPs, memory and realisable shapes: arithmetic on specs, no torch."""

@@ -1,0 +1,218 @@
+"""Nominal FLOPs a loss position, and executed FLOPs a step.
+
+Conventions (docs: definitions): a multiply-add is 2 FLOPs; a matmul costs 6 FLOPs a parameter
+and application (2 forward, 2 for the gradient of its input, 2 for that of its matrix), 4 where
+its input needs no gradient. These are exact, because norms have no parameters and there are no
+biases. Attention is counted with the full L^2 (12 L d a position and layer) although half of it
+is masked; logits with M + K candidates, before duplicates merge. Norms, activations, softmax,
+gathers, the weighted mean of codes and the optimizer are not counted (nor are they by PyTorch's
+counter).
+
+What needs no gradient: the fixed codes, so the first QKV of a transformer embedder, the first
+MLP matrix of an 'mlp' one, and the e x d matrix at depth 0; and frozen item vectors (stage 2, or
+a 'fixed' embedder), so the first QKV of the contextualizer and the candidates' side of logits.
+
+In a transformer embedder the blocks cost per token and the e x d matrix per item; in the other
+kinds everything is per item. Nominal C embeds an item for every position, for every uniform
+candidate, and for `full` the whole catalogue every step; executed FLOPs count the distinct items.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from behavior_scaling.records.spec import ContextualizerSpec, EmbedderSpec, ObjectiveSpec
+from behavior_scaling.sizes.parameters import MLP_RATIO, check_embedder
+
+FORWARD = 2  # FLOPs a matmul parameter
+NO_INPUT_GRADIENT = 4
+TRAINING = 6
+
+
+@dataclass(frozen=True)
+class Flops:
+    """FLOPs by part: a loss position's (nominal) or a step's (executed)."""
+
+    embedder: float  # its attention included
+    contextualizer: float  # matmul parameters only
+    attention: float  # of the contextualizer
+    logits: float
+
+    @property
+    def total(self) -> float:
+        """All parts."""
+        return self.embedder + self.contextualizer + self.attention + self.logits
+
+
+def nominal(
+    embedder: EmbedderSpec,
+    contextualizer: ContextualizerSpec,
+    objective: ObjectiveSpec,
+    *,
+    stage: int,
+    batch: int,
+    context: int,
+    tokens: int,
+    n_items: int,
+) -> Flops:
+    """FLOPs of one loss position: the unit of C.
+
+    Args:
+        embedder: the embedder's spec; in stage 2 its vectors are cached and cost nothing.
+        contextualizer: the contextualizer's spec.
+        objective: gives n_cand: M + K, or V for `full`.
+        stage: 1 or 2.
+        batch: B, sequences a step (items embedded once a step are shared by B L positions).
+        context: L, positions a sequence.
+        tokens: T, feature tokens an item.
+        n_items: V.
+
+    Raises:
+        ValueError: a stage other than 1 or 2, or an embedder that cannot be built.
+    """
+    frozen = vectors_are_frozen(embedder, stage)
+    width = contextualizer.width
+    extra = n_items if objective.kind == "full" else objective.uniform
+    items = 0.0 if frozen else 1 + extra / (batch * context)
+    candidates = candidates_drawn(objective, n_items)
+    return Flops(
+        embedder=items * item_flops(embedder, width, tokens),
+        contextualizer=position_flops(contextualizer, frozen=frozen),
+        attention=attention_flops(contextualizer, context),
+        logits=logit_flops(width, candidates, frozen=frozen),
+    )
+
+
+def executed(
+    embedder: EmbedderSpec,
+    contextualizer: ContextualizerSpec,
+    *,
+    stage: int,
+    grid: int,
+    context: int,
+    tokens: int,
+    items: int,
+    positions: int,
+    candidates: int,
+) -> Flops:
+    """FLOPs of one step, from what ran.
+
+    Args:
+        embedder: the embedder's spec.
+        contextualizer: the contextualizer's spec.
+        stage: 1 or 2.
+        grid: B L, padding included: what the contextualizer runs on.
+        context: L.
+        tokens: T, token columns that the embedder runs on.
+        items: distinct items embedded in the step.
+        positions: positions scored.
+        candidates: distinct candidates in the step (the target's own score is not a matmul).
+
+    Raises:
+        ValueError: a stage other than 1 or 2, or an embedder that cannot be built.
+    """
+    frozen = vectors_are_frozen(embedder, stage)
+    width = contextualizer.width
+    return Flops(
+        embedder=0.0 if frozen else items * item_flops(embedder, width, tokens),
+        contextualizer=grid * position_flops(contextualizer, frozen=frozen),
+        attention=grid * attention_flops(contextualizer, context),
+        logits=positions * logit_flops(width, candidates, frozen=frozen),
+    )
+
+
+def positions_for_budget(budget: float, cost: Flops) -> int:
+    """D: the loss positions that a nominal budget pays for, floor(C / cost).
+
+    Raises:
+        ValueError: the budget does not pay for one position.
+    """
+    positions = math.floor(budget / cost.total)
+    if positions < 1:
+        raise ValueError(
+            f"a budget of {budget:g} FLOPs pays for no position at {cost.total:g} FLOPs each"
+        )
+    return positions
+
+
+def flops_cache(embedder: EmbedderSpec, width: int, tokens: int, n_items: int) -> float:
+    """FLOPs of embedding the catalogue once, forward only (reported, outside C)."""
+    check_embedder(embedder, width)
+    if embedder.kind == "fixed":
+        return 0.0
+    return float(n_items * _forward_item_flops(embedder, width, tokens))
+
+
+def flops_6nd(n_emb: int, n_ctx: int, positions: int) -> float:
+    """6 N D: the convention of language models, for comparison only."""
+    return 6.0 * (n_emb + n_ctx) * positions
+
+
+def flops_6dnt(n_emb: int, n_ctx: int, positions: int, tokens: int) -> float:
+    """6 D (N_ctx + T N_emb): a reader's inference of the paper's formula, for comparison only."""
+    return 6.0 * positions * (n_ctx + tokens * n_emb)
+
+
+def vectors_are_frozen(embedder: EmbedderSpec, stage: int) -> bool:
+    """Whether item vectors take no gradient: in stage 2, and from a 'fixed' embedder.
+
+    Raises:
+        ValueError: a stage other than 1 or 2.
+    """
+    if stage not in (1, 2):
+        raise ValueError(f"stage {stage}: there are stages 1 and 2")
+    return stage == 2 or embedder.kind == "fixed"
+
+
+def candidates_drawn(objective: ObjectiveSpec, n_items: int) -> int:
+    """n_cand: M + K before duplicates merge, V for `full`."""
+    if objective.kind == "full":
+        return n_items
+    return objective.in_batch + objective.uniform
+
+
+def item_flops(embedder: EmbedderSpec, width: int, tokens: int) -> float:
+    """Training FLOPs of embedding one item of `tokens` tokens into `width` dimensions.
+
+    Raises:
+        ValueError: an embedder that cannot be built.
+    """
+    check_embedder(embedder, width)
+    if embedder.kind == "fixed":
+        return 0.0
+    if embedder.depth == 0:
+        return float(NO_INPUT_GRADIENT * embedder.width * width)
+    forward = _forward_item_flops(embedder, width, tokens)
+    saved = TRAINING - NO_INPUT_GRADIENT
+    if embedder.kind == "mlp":
+        return float(3 * forward - saved * MLP_RATIO * embedder.width**2)
+    return float(3 * forward - saved * tokens * 3 * embedder.width**2)
+
+
+def position_flops(contextualizer: ContextualizerSpec, *, frozen: bool) -> float:
+    """Training FLOPs of the contextualizer's matrices at one position."""
+    square = contextualizer.width**2
+    full = TRAINING * contextualizer.layers * (4 + 2 * MLP_RATIO) * square
+    return float(full - (TRAINING - NO_INPUT_GRADIENT) * 3 * square if frozen else full)
+
+
+def attention_flops(contextualizer: ContextualizerSpec, context: int) -> float:
+    """Training FLOPs of the contextualizer's attention at one position: 12 L d a layer."""
+    return float(2 * TRAINING * contextualizer.layers * context * contextualizer.width)
+
+
+def logit_flops(width: int, candidates: int, *, frozen: bool) -> float:
+    """Training FLOPs of one position's dot products with its candidates."""
+    return float((NO_INPUT_GRADIENT if frozen else TRAINING) * candidates * width)
+
+
+def _forward_item_flops(embedder: EmbedderSpec, width: int, tokens: int) -> int:
+    """Forward FLOPs of one item (training costs three times as much, less what needs none)."""
+    square = embedder.width**2
+    out = FORWARD * embedder.width * width
+    if embedder.kind == "mlp":
+        return embedder.depth * FORWARD * 2 * MLP_RATIO * square + out
+    matrices = FORWARD * (4 + 2 * MLP_RATIO) * square
+    attention = 2 * FORWARD * tokens * embedder.width
+    return embedder.depth * tokens * (matrices + attention) + out

@@ -1,0 +1,91 @@
+"""Which models can be built, and the one nearest to a wanted N and share.
+
+Choices: distance is Euclidean in (log N, log s), so that 10% of either weighs the same; ties
+go to the smaller N, then the smaller share, then the order of the study's lists. Share 0 is the
+control: a 'fixed' embedder, nearest in N alone. Realised values, not wanted ones, enter fits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from behavior_scaling.config import ContextualizerConfig, EmbedderConfig
+from behavior_scaling.records.spec import ContextualizerSpec, EmbedderSpec
+from behavior_scaling.sizes.parameters import contextualizer_parameters, embedder_parameters
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A realisable pair and its size."""
+
+    embedder: EmbedderSpec
+    contextualizer: ContextualizerSpec
+    n_emb: int
+    n_ctx: int
+
+    @property
+    def parameters(self) -> int:
+        """N = N_emb + N_ctx."""
+        return self.n_emb + self.n_ctx
+
+    @property
+    def share(self) -> float:
+        """s = N_emb / N."""
+        return self.n_emb / self.parameters
+
+
+def catalogue(
+    embedder_config: EmbedderConfig, contextualizer_config: ContextualizerConfig
+) -> Iterator[Shape]:
+    """Every pair of the study with a trainable embedder, in the order of its lists."""
+    for contextualizer in _ladder(contextualizer_config):
+        for depth in embedder_config.depths:
+            for width in embedder_config.widths:
+                yield _shape(EmbedderSpec(embedder_config.kind, width, depth), contextualizer)
+
+
+def realise(
+    embedder_config: EmbedderConfig,
+    contextualizer_config: ContextualizerConfig,
+    parameters: float,
+    share: float,
+) -> tuple[EmbedderSpec, ContextualizerSpec]:
+    """The pair nearest to N = `parameters` and s = `share`.
+
+    Raises:
+        ValueError: N not positive, or a share outside [0, 1).
+    """
+    if not parameters > 0 or not 0 <= share < 1:
+        raise ValueError(f"no model has N = {parameters:g} and an embedder share of {share:g}")
+    if share == 0:
+        shapes = [
+            _shape(EmbedderSpec("fixed", contextualizer.width, 0), contextualizer)
+            for contextualizer in _ladder(contextualizer_config)
+        ]
+    else:
+        shapes = list(catalogue(embedder_config, contextualizer_config))
+
+    def rank(shape: Shape) -> tuple[float, int, float]:
+        in_size = math.log(shape.parameters / parameters)
+        in_share = math.log(shape.share / share) if share else 0.0
+        distance = round(math.hypot(in_size, in_share), 12)  # so that a tie is a tie
+        return distance, shape.parameters, shape.share
+
+    nearest = min(shapes, key=rank)
+    return nearest.embedder, nearest.contextualizer
+
+
+def _ladder(config: ContextualizerConfig) -> Iterator[ContextualizerSpec]:
+    for width, layers in config.ladder:
+        yield ContextualizerSpec(config.kind, width, layers, max(1, width // config.head_dim))
+
+
+def _shape(embedder: EmbedderSpec, contextualizer: ContextualizerSpec) -> Shape:
+    return Shape(
+        embedder,
+        contextualizer,
+        embedder_parameters(embedder, contextualizer.width),
+        contextualizer_parameters(contextualizer),
+    )

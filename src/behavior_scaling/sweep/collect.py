@@ -1,0 +1,128 @@
+"""Records to the table of runs: one row for every cell of every axis, missing runs included.
+
+Choices: a run on two axes stands in two rows with one id; what follows from the spec is computed
+here by `sizes`, what was measured is copied from the record; a run that is absent or damaged is a
+row with outcome 'missing' and the reason, so that every table can name it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from behavior_scaling.config import Study
+from behavior_scaling.files import replacing
+from behavior_scaling.records.record import Record, RecordError
+from behavior_scaling.records.spec import DataSpec, RunSpec
+from behavior_scaling.sizes.flops import flops_6dnt, flops_6nd
+from behavior_scaling.sizes.parameters import contextualizer_parameters, embedder_parameters
+from behavior_scaling.sweep.cells import Cell, resolve
+from behavior_scaling.sweep.plan import Plan
+
+MEASURED = (
+    "n_items", "n_cand_distinct", "unique_positions", "steps", "steps_after_warmup",
+    "flops_nominal", "flops_executed", "flops_cache",
+)  # fmt: skip
+
+
+def collect_runs(
+    study: Study, plan: Plan, data: DataSpec, load: Callable[[str], Record]
+) -> pd.DataFrame:
+    """One row for every (axis, arm, cell, seed) of the plan, in its order.
+
+    Args:
+        study: the study.
+        plan: its plan.
+        data: the data that its runs were trained on.
+        load: gives a record by id, raising RecordError where there is none.
+    """
+    cache: dict[str, Record | str] = {}
+
+    def fetch(run_id: str) -> Record | str:
+        if run_id not in cache:
+            try:
+                cache[run_id] = load(run_id)
+            except RecordError as error:
+                cache[run_id] = str(error)
+        return cache[run_id]
+
+    rows = []
+    for cell in plan.cells:
+        spec = resolve(cell, study, data)
+        row = _asked(study, cell, spec)
+        found = fetch(spec.id)
+        if isinstance(found, str):
+            row |= {"outcome": "missing", "error": found}
+        else:
+            parent = fetch(spec.parent) if spec.parent else None
+            row |= _found(found, parent if isinstance(parent, Record) else None)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def write_runs(table: pd.DataFrame, path: Path) -> None:
+    """Write the table whole or not at all."""
+    with replacing(path) as temporary:
+        table.to_parquet(temporary, index=False)
+
+
+def _asked(study: Study, cell: Cell, spec: RunSpec) -> dict[str, Any]:
+    n_emb = embedder_parameters(spec.embedder, spec.contextualizer.width)
+    n_ctx = contextualizer_parameters(spec.contextualizer)
+    objective = spec.objective
+    return {
+        "id": spec.id,
+        "study": study.name,
+        "axis": cell.axis,
+        "arm": cell.arm,
+        "cell": cell.label,
+        "control": cell.control,
+        "budget": spec.budget,
+        "seed": spec.seed,
+        "stage": spec.stage,
+        "parent": spec.parent,
+        "source": spec.data.source,
+        "n_emb": n_emb,
+        "n_ctx": n_ctx,
+        "n_total": n_emb + n_ctx,
+        "share": n_emb / (n_emb + n_ctx),
+        "n_trainable": n_ctx + (n_emb if spec.stage == 1 else 0),
+        "d_model": spec.contextualizer.width,
+        "layers": spec.contextualizer.layers,
+        "embedder_kind": spec.embedder.kind,
+        "embedder_width": spec.embedder.width,
+        "embedder_depth": spec.embedder.depth,
+        "batch": spec.batch,
+        "context": spec.data.context,
+        "tokens": spec.data.tokens,
+        "in_batch": objective.in_batch,
+        "uniform": objective.uniform,
+        "n_cand": objective.in_batch + objective.uniform,
+        "objective": objective.kind,
+        "lr": spec.optimizer.lr,
+        "positions": spec.positions,
+        "d_over_n": spec.positions / (n_emb + n_ctx),
+        "flops_6nd": flops_6nd(n_emb, n_ctx, spec.positions),
+        "flops_6dnt": flops_6dnt(n_emb, n_ctx, spec.positions, spec.data.tokens),
+    }
+
+
+def _found(record: Record, parent: Record | None) -> dict[str, Any]:
+    counts, timings = record.counts, record.timings
+    row: dict[str, Any] = {name: counts.get(name) for name in MEASURED}
+    if record.spec.objective.kind == "full":
+        row["n_cand"] = counts.get("n_items")
+    unique = counts.get("unique_positions")
+    return {
+        "outcome": record.outcome,
+        "error": record.error,
+        **row,
+        "epochs": record.spec.positions / unique if unique else None,
+        "flops_parent": parent.counts.get("flops_nominal") if parent else 0.0,
+        "seconds": timings.get("seconds"),
+        "events_per_second": timings.get("events_per_second"),
+        **record.metrics,
+    }

@@ -1,0 +1,57 @@
+"""What a study would run and what it leaves out, as text, before anything is spent."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from behavior_scaling.config import Study
+from behavior_scaling.sweep.cells import Cell
+from behavior_scaling.sweep.plan import Plan
+
+_HEAD = (
+    f"  {'cell':<12}{'arm':<9}{'N':>9}{'s':>7}{'embedder':>10}{'context.':>10}"
+    f"{'D':>11}{'D/N':>9}{'B':>5}{'M+K':>7}{'steps':>7}{'lr':>9}  seeds"
+)
+
+
+def explain(study: Study, plan: Plan) -> Iterator[str]:
+    """Lines of the explanation: cells by axis and budget, what is left out, bundles, totals."""
+    groups: dict[tuple[str, float], dict[tuple[str, str], list[Cell]]] = defaultdict(dict)
+    for cell in plan.cells:
+        points = groups[cell.axis, cell.budget]
+        points.setdefault((cell.arm, cell.label), []).append(cell)
+    for (axis, budget), points in groups.items():
+        yield f"\n{axis} at {budget:g} FLOPs"
+        yield _HEAD
+        for seeds in points.values():
+            yield _line(study, seeds)
+    if plan.left_out:
+        yield "\nleft out"
+        for left in plan.left_out:
+            yield f"  {left.axis} {left.arm} {left.label} at {left.budget:g}: {left.reason}"
+    runs = sum(len(bundle.cells) for bundle in plan.bundles)
+    shared = len(plan.cells) - len({cell.key for cell in plan.cells})
+    flops = sum(bundle.flops for bundle in plan.bundles)
+    yield "\nbundles"
+    for bundle in plan.bundles:
+        after = f" after {', '.join(bundle.parents)}" if bundle.parents else ""
+        yield f"  {bundle.key}  {len(bundle.cells)} runs, {bundle.flops:.3g} FLOPs{after}"
+    yield (
+        f"\n{len(plan.cells)} cells, {runs} runs ({shared} cells share another's run, parents of "
+        f"stage 2 counted), {len(plan.bundles)} jobs, {flops:.3g} nominal FLOPs"
+    )
+
+
+def _line(study: Study, seeds: list[Cell]) -> str:
+    cell = seeds[0]
+    candidates = cell.objective.in_batch + cell.objective.uniform
+    return (
+        f"  {cell.label:<12}{cell.arm or '-':<9}{cell.n_total:>9,}{cell.n_emb / cell.n_total:>7.3f}"
+        f"{f'{cell.embedder.width}x{cell.embedder.depth}':>10}"
+        f"{f'{cell.contextualizer.width}x{cell.contextualizer.layers}':>10}"
+        f"{cell.positions:>11,}{cell.positions / cell.n_total:>9.1f}{cell.batch:>5}"
+        f"{'all V' if cell.objective.kind == 'full' else candidates:>7}"
+        f"{-(-cell.positions // (cell.batch * study.data.context)):>7}{cell.optimizer.lr:>9.2g}"
+        f"  {' '.join(str(one.seed) for one in seeds)}"
+    )

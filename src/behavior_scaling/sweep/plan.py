@@ -1,0 +1,81 @@
+"""The plan: every cell of a study, and the bundles of short runs that become jobs.
+
+Choices: bundles are cut within one stage and one budget, so that a new budget leaves the old
+bundles as they are; a bundle's key hashes its cells, so the key changes when the work does; a
+bundle of stage 2 names the bundles that train its parents.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from dataclasses import dataclass
+
+from behavior_scaling.config import Study
+from behavior_scaling.sweep.axes import AXES
+from behavior_scaling.sweep.cells import Cell, CellMaker, LeftOut, unique
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Runs that share a job, in order."""
+
+    key: str
+    cells: tuple[Cell, ...]
+    parents: tuple[str, ...]  # keys of bundles that must come first
+
+    @property
+    def flops(self) -> float:
+        """Nominal FLOPs of the job."""
+        return sum(cell.budget for cell in self.cells)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a study runs, what it leaves out, and in which jobs."""
+
+    cells: tuple[Cell, ...]  # one for every (axis, arm, point, seed)
+    left_out: tuple[LeftOut, ...]
+    bundles: tuple[Bundle, ...]
+
+    def bundle(self, key: str) -> Bundle:
+        """The bundle of a key.
+
+        Raises:
+            KeyError: the study has changed since the key was made.
+        """
+        for bundle in self.bundles:
+            if bundle.key == key:
+                return bundle
+        raise KeyError(f"no bundle {key} in this study (has the study file changed?)")
+
+
+def make_plan(study: Study, n_items: int) -> Plan:
+    """All cells and bundles of a study over a catalogue of n_items."""
+    maker = CellMaker(study, n_items)
+    cells: list[Cell] = []
+    left: list[LeftOut] = []
+    for axis in AXES.values():
+        more, omitted = axis(study, maker)
+        cells += more
+        left += omitted
+    return Plan(tuple(cells), tuple(left), _bundle(study, list(unique(cells))))
+
+
+def _bundle(study: Study, cells: list[Cell]) -> tuple[Bundle, ...]:
+    groups: dict[tuple[int, float], list[Cell]] = defaultdict(list)
+    for cell in cells:
+        groups[cell.stage, cell.budget].append(cell)
+    bundles: list[Bundle] = []
+    home: dict[str, str] = {}  # cell key -> bundle key
+    # Long runs first within a stage: two workers then finish at nearly the same time.
+    for (_, budget), group in sorted(groups.items(), key=lambda item: (item[0][0], -item[0][1])):
+        size = max(1, int(study.execution.bundle_flops / budget))
+        for start in range(0, len(group), size):
+            part = tuple(group[start : start + size])
+            text = "\n".join(cell.key for cell in part)
+            key = hashlib.sha256(text.encode()).hexdigest()[:16]
+            parents = sorted({home[cell.parent.key] for cell in part if cell.parent})
+            bundles.append(Bundle(key, part, tuple(parents)))
+            home |= {cell.key: key for cell in part}
+    return tuple(bundles)

@@ -1,0 +1,109 @@
+"""What happens beside the steps of a run: the periodic checkpoint, progress, stopping on request.
+
+Choices: Lightning writes the checkpoint, into a temporary file that is read back before it takes
+the old one's place, so a kill leaves a whole checkpoint or none; none is written after the last
+step, where nothing is left to resume; time, not steps, decides, because runs differ by 1000x.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+from behavior_scaling.files import replacing
+from behavior_scaling.train.interrupt import InterruptedRunError
+from behavior_scaling.train.module import RunModule
+from behavior_scaling.train.tally import Tally
+
+PROGRESS_SECONDS = 10.0
+
+
+class Keeper(Callback):
+    """Keeps a run's checkpoint and clock, and stops it on request.
+
+    Args:
+        path: of the checkpoint.
+        every: seconds between checkpoints.
+        stopped: whether the run has been asked to stop.
+        log: takes a line of progress.
+    """
+
+    def __init__(
+        self, path: Path, every: float, stopped: Callable[[], bool], log: Callable[[str], None]
+    ):
+        self._path = path
+        self._every = every
+        self._stopped = stopped
+        self._log = log
+        self._clock = self._saved = self._logged = time.monotonic()
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock; time before this is start-up."""
+        self._clock = self._saved = self._logged = time.monotonic()
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """After every step: add its time, then stop, save or log where it is due.
+
+        Raises:
+            InterruptedRunError: the run was asked to stop.
+        """
+        tally = _tally(pl_module)
+        now = time.monotonic()
+        tally.seconds += now - self._clock
+        self._clock = now
+        if tally.consumed >= tally.positions:
+            return
+        if self._stopped():
+            raise InterruptedRunError(f"stopped after step {tally.steps}")
+        if now - self._saved >= self._every:
+            self._save(trainer)
+            self._saved = now
+        if now - self._logged >= PROGRESS_SECONDS:
+            self._log(progress_line(tally))
+            self._logged = now
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Save before leaving, if leaving was asked for (SIGTERM may reach Lightning first)."""
+        tally = _tally(pl_module)
+        asked = isinstance(exception, InterruptedRunError | SIGTERMException)
+        if asked and 0 < tally.consumed < tally.positions:
+            self._save(trainer)
+
+    def _save(self, trainer: Trainer) -> None:
+        with replacing(self._path) as temporary:
+            trainer.save_checkpoint(temporary)
+            torch.load(temporary, weights_only=True)
+
+
+def progress_line(tally: Tally) -> str:
+    """Step, share of D, mean loss since the last point of the curve, events a second, time left."""
+    share = tally.consumed / tally.positions
+    rate = tally.consumed / tally.seconds
+    since = tally.point_loss / tally.point_positions if tally.point_positions else None
+    loss = tally.curve[-1]["train_loss"] if since is None else since
+    left = (tally.positions - tally.consumed) / rate
+    return (
+        f"step {tally.steps}, {share:.1%} of D, loss {loss:.4f}, "
+        f"{rate:,.0f} events/s, {left:,.0f} s left"
+    )
+
+
+def _tally(module: LightningModule) -> Tally:
+    if not isinstance(module, RunModule):
+        raise TypeError(f"{type(module).__name__} keeps no tally; expected RunModule")
+    return module.tally

@@ -1,0 +1,133 @@
+"""A run's model, and its training by Lightning.
+
+Choices: one device, everything that a run has no use for switched off; deterministic algorithms,
+without their habit of filling fresh memory, which is a debugging aid that costs time; Lightning
+is told that its environment is the plain one, so that inside a SLURM job it leaves signals and
+requeueing to us.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Literal
+
+import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.pytorch import Trainer
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+from behavior_scaling.data.store import Dataset
+from behavior_scaling.model.objective import Objective
+from behavior_scaling.model.two_part import TwoPart
+from behavior_scaling.records.spec import RunSpec
+from behavior_scaling.train.callbacks import Keeper
+from behavior_scaling.train.datamodule import RunData
+from behavior_scaling.train.interrupt import InterruptedRunError
+from behavior_scaling.train.machine import device
+from behavior_scaling.train.module import RunModule
+from behavior_scaling.train.weights import load_embedder
+
+PRECISIONS: dict[str, Literal["32-true", "bf16-mixed"]] = {
+    "fp32": "32-true",
+    "bf16-mixed": "bf16-mixed",
+}
+
+
+def build(spec: RunSpec, dataset: Dataset, parent_embedder: Path | None) -> RunModule:
+    """The untrained run on its device; with a parent, its embedder frozen and catalogue cached.
+
+    Raises:
+        ValueError: the parent's embedder does not fit the spec.
+    """
+    torch.set_num_threads(spec.threads)
+    model = TwoPart(
+        spec.embedder,
+        spec.contextualizer,
+        torch.tensor(dataset.codes),
+        torch.tensor(dataset.weights),
+        spec.data.codebook,
+        spec.seed,
+    ).to(device())
+    frozen = None
+    if parent_embedder is not None:
+        load_embedder(model, parent_embedder)
+        model.embedder.requires_grad_(False)
+        frozen = model.catalogue_vectors()
+    objective = Objective(spec.objective, torch.tensor(dataset.unigram, device=device()))
+    return RunModule(spec, model, objective, frozen)
+
+
+def fit(
+    module: RunModule,
+    dataset: Dataset,
+    checkpoint: Path,
+    checkpoint_seconds: float,
+    log: Callable[[str], None],
+    stopped: Callable[[], bool],
+) -> None:
+    """Train to D loss positions, from the checkpoint if there is one.
+
+    Raises:
+        DivergedError: the loss is not finite.
+        InterruptedRunError: `stopped` said so, or SIGTERM came; the checkpoint is written.
+    """
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    with _quiet_lightning():
+        trainer = Trainer(
+            accelerator=device().type,
+            devices=1,
+            precision=PRECISIONS[module.spec.precision],
+            max_epochs=1,  # the sampler's own epochs do not concern Lightning
+            deterministic=True,
+            callbacks=[Keeper(checkpoint, checkpoint_seconds, stopped, log)],
+            plugins=[LightningEnvironment()],
+            default_root_dir=checkpoint.parent,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            limit_val_batches=0,
+        )
+        try:
+            trainer.fit(
+                module,
+                datamodule=RunData(dataset, module.spec),
+                ckpt_path=_usable(checkpoint, log),
+                weights_only=True,
+            )
+        except SIGTERMException as error:
+            raise InterruptedRunError("stopped by SIGTERM") from error
+    module.to(device())  # Lightning leaves it on the CPU
+
+
+def _usable(checkpoint: Path, log: Callable[[str], None]) -> Path | None:
+    """The checkpoint, if it is there and whole."""
+    if not checkpoint.is_file():
+        return None
+    try:
+        torch.load(checkpoint, weights_only=True)
+    except (RuntimeError, EOFError, UnpicklingError, OSError) as error:
+        log(f"{checkpoint} cannot be read, the run starts anew: {error}")
+        return None
+    log(f"going on from {checkpoint}")
+    return checkpoint
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """No banner, and no warning about a torch function that Lightning has yet to replace."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+            yield
+    finally:
+        logger.setLevel(level)

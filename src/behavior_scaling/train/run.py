@@ -1,0 +1,175 @@
+"""One sweep point from spec to record.
+
+Choices: a run works in a folder of its own, where its checkpoint waits if it is killed and its
+files lie when it is done; the caller turns the folder into the record. A loss or a score that is
+not finite is an outcome of its own, 'diverged'; every other error is the caller's to record.
+torch and Lightning are imported when a run starts, not before.
+"""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from behavior_scaling.data.store import Dataset
+from behavior_scaling.files import replacing
+from behavior_scaling.records.record import Record
+from behavior_scaling.records.spec import DataSpec, RunSpec
+from behavior_scaling.records.store import CHECKPOINT
+from behavior_scaling.sizes import flops
+from behavior_scaling.sizes.parameters import contextualizer_parameters, embedder_parameters
+
+if TYPE_CHECKING:
+    from behavior_scaling.train.tally import Tally
+
+RANKS = "ranks.parquet"
+CURVE = "curve.csv"
+EMBEDDER = "embedder.safetensors"
+
+
+def train_run(
+    spec: RunSpec,
+    dataset: Dataset,
+    work_dir: Path,
+    parent_embedder: Path | None,
+    checkpoint_seconds: float,
+    log: Callable[[str], None],
+    stopped: Callable[[], bool] = lambda: False,
+) -> Record:
+    """Train and evaluate one sweep point, going on from its checkpoint if there is one.
+
+    Args:
+        spec: the run.
+        dataset: the prepared data that spec.data names.
+        work_dir: the run's own folder; ranks.parquet, curve.csv and embedder.safetensors are
+            left in it (of a diverged run the curve alone).
+        parent_embedder: safetensors file of the parent's embedder, in stage 2 only.
+        checkpoint_seconds: seconds of training between checkpoints.
+        log: takes a line of progress, every ten seconds at most.
+        stopped: whether the run has been asked to stop.
+
+    Returns:
+        The record, outcome 'done' or 'diverged', its `files` empty; training seconds include
+        those of earlier processes that the checkpoint remembers.
+
+    Raises:
+        ValueError: the data are not those of the spec, or the parent's embedder does not fit.
+        InterruptedRunError: `stopped` said so; the checkpoint is in the work folder.
+    """
+    began = time.monotonic()
+    _check(spec, dataset, parent_embedder)
+    clear_outputs(work_dir)
+    from behavior_scaling.evaluate.ranking import NonFiniteScoresError, evaluate
+    from behavior_scaling.evaluate.ranks import Metrics, write_ranks
+    from behavior_scaling.train.fit import build, fit
+    from behavior_scaling.train.machine import machine, peak_memory_bytes, versions
+    from behavior_scaling.train.module import DivergedError
+    from behavior_scaling.train.weights import save_embedder
+
+    module = build(spec, dataset, parent_embedder)
+    started = time.monotonic()
+    error: str | None = None
+    metrics: Metrics = {}
+    evaluate_seconds = 0.0
+    try:
+        fit(module, dataset, work_dir / CHECKPOINT, checkpoint_seconds, log, stopped)
+        trained = time.monotonic()
+        evaluation = evaluate(module.model, module.objective, dataset)
+        metrics = {**evaluation.metrics(), "train_loss": module.tally.train_loss}
+        write_ranks(evaluation.ranks, work_dir / RANKS)
+        save_embedder(module.model, work_dir / EMBEDDER)
+        evaluate_seconds = time.monotonic() - trained
+    except (DivergedError, NonFiniteScoresError) as reason:
+        error = str(reason)
+    tally = module.tally
+    _write_curve(tally.curve, work_dir / CURVE)
+    return Record(
+        spec=spec,
+        outcome="done" if error is None else "diverged",
+        error=error,
+        counts=_counts(spec, dataset, tally),
+        metrics=metrics,
+        curve=tally.curve,
+        timings={
+            "start_seconds": started - began,
+            "train_seconds": tally.seconds,
+            "evaluate_seconds": evaluate_seconds,
+            "seconds": started - began + tally.seconds + evaluate_seconds,
+            "events_per_second": tally.consumed / tally.seconds if tally.seconds else 0.0,
+            "peak_memory_bytes": peak_memory_bytes(),
+        },
+        versions=versions(),
+        machine=machine(),
+    )
+
+
+def clear_outputs(work_dir: Path) -> None:
+    """Remove what an earlier attempt left, its checkpoint aside."""
+    for file in work_dir.iterdir():
+        if file.name != CHECKPOINT:
+            file.unlink()
+
+
+def _check(spec: RunSpec, dataset: Dataset, parent_embedder: Path | None) -> None:
+    prepared = dataset.data_spec()
+    for field in fields(DataSpec):
+        wanted, found = getattr(spec.data, field.name), getattr(prepared, field.name)
+        if wanted != found:
+            raise ValueError(
+                f"{dataset.path}: prepared with {field.name} {found!r}, "
+                f"the run {spec.id[:12]} needs {wanted!r}; prepare the data of its study"
+            )
+    if (spec.stage == 2) != (parent_embedder is not None):
+        raise ValueError(f"run {spec.id[:12]} is of stage {spec.stage}: a parent is for stage 2")
+
+
+def _counts(spec: RunSpec, dataset: Dataset, tally: Tally) -> dict[str, int | float]:
+    """Sizes, positions, steps, candidates and FLOPs, by their column in the table of runs."""
+    width, tokens, items = spec.contextualizer.width, spec.data.tokens, dataset.n_items
+    n_emb = embedder_parameters(spec.embedder, width)
+    n_ctx = contextualizer_parameters(spec.contextualizer)
+    cost = flops.nominal(
+        spec.embedder,
+        spec.contextualizer,
+        spec.objective,
+        stage=spec.stage,
+        batch=spec.batch,
+        context=spec.data.context,
+        tokens=tokens,
+        n_items=items,
+    )
+    frozen = flops.vectors_are_frozen(spec.embedder, spec.stage)
+    steps = max(1, tally.steps)
+    return {
+        "n_emb": n_emb,
+        "n_ctx": n_ctx,
+        "n_total": n_emb + n_ctx,
+        "share": n_emb / (n_emb + n_ctx),
+        "n_trainable": n_ctx if frozen else n_emb + n_ctx,
+        "n_items": items,
+        "n_cand": flops.candidates_drawn(spec.objective, items),
+        "n_cand_distinct": tally.candidates / steps,
+        "items_embedded": tally.items_embedded / steps,
+        "positions": tally.consumed,
+        "unique_positions": dataset.unique_positions,
+        "epochs": tally.consumed / dataset.unique_positions,
+        "d_over_n": tally.consumed / (n_emb + n_ctx),
+        "steps": tally.steps,
+        "steps_after_warmup": tally.steps_after_warmup,
+        "flops_nominal": cost.total * tally.consumed,
+        "flops_executed": tally.flops,
+        "flops_6nd": flops.flops_6nd(n_emb, n_ctx, tally.consumed),
+        "flops_6dnt": flops.flops_6dnt(n_emb, n_ctx, tally.consumed, tokens),
+        "flops_cache": flops.flops_cache(spec.embedder, width, tokens, items),
+    }
+
+
+def _write_curve(curve: list[dict[str, float]], path: Path) -> None:
+    with replacing(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["positions", "train_loss", "lr"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(curve)

@@ -1,0 +1,116 @@
+"""Evaluation windows: each target once, with the context that the definition promises."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from behavior_scaling.data.windows import EvalBatch, eval_windows
+
+
+def joined(batches: list[EvalBatch], name: str) -> np.ndarray:
+    return np.concatenate([getattr(batch, name) for batch in batches])
+
+
+def test_windows_by_hand(prepared, halves) -> None:
+    # Events 0..6 of one user, train until 2; L = 4. Window 1 reads events 0..3 and scores those
+    # that follow 2 and 3; window 2 starts half of L later and scores what follows 4 and 5.
+    user = halves["validation"][0]
+    lines = [(user, 10 + k, k if k < 3 else 97 + k) for k in range(7)]
+    dataset = prepared(lines, 20)
+
+    (batch,) = eval_windows(dataset, "validation", 4)
+
+    order = np.argsort(batch.inputs[:, 0])
+    assert batch.inputs[order].tolist() == [[10, 11, 12, 13], [12, 13, 14, 15]]
+    assert batch.targets[order].tolist() == [[11, 12, 13, 14], [13, 14, 15, 16]]
+    assert batch.valid[order].tolist() == [[False, False, True, True]] * 2
+    assert batch.event[order].tolist() == [[1, 2, 3, 4], [3, 4, 5, 6]]
+    assert sorted(batch.document[:, 0].tolist()) == [0, 1]
+
+
+def test_a_new_user_is_scored_from_the_second_event(prepared, halves) -> None:
+    new, known = halves["validation"][:2]
+    lines = [(known, 1, 1), (known, 2, 2), (new, 3, 100), (new, 4, 101), (new, 5, 102)]
+    dataset = prepared(lines, 6)
+
+    (batch,) = eval_windows(dataset, "validation", 8)
+
+    assert batch.inputs[batch.valid].tolist() == [3, 4]
+    assert batch.targets[batch.valid].tolist() == [4, 5]
+    assert dataset.user_in_train[batch.user[batch.valid]].tolist() == [False, False]
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+@pytest.mark.parametrize("context", [2, 3, 4, 7, 16, 64])
+def test_each_target_once_with_enough_context(prepared, random_lines, split, context: int) -> None:
+    dataset = prepared(random_lines(), 12)
+    users = np.repeat(np.arange(dataset.n_users), np.diff(dataset.offsets))
+    code = {"validation": 1, "test": 2}[split]
+    eligible = [
+        event
+        for event in range(1, dataset.n_events)
+        if dataset.split[event] == code and users[event] == users[event - 1]
+    ]
+
+    batches = list(eval_windows(dataset, split, context, rows=3))
+
+    scored = np.concatenate([batch.event[batch.valid] for batch in batches])
+    assert sorted(scored.tolist()) == eligible
+    assert len(eligible) == dataset.meta.eval_positions[split] > 50
+    for batch in batches:
+        for row, column in np.argwhere(batch.valid):
+            event = batch.event[row, column]
+            seen = np.flatnonzero(batch.document[row] == batch.document[row, column])
+            seen = seen[seen <= column]
+            history = event - dataset.offsets[users[event]]
+            assert len(seen) >= min(history, context // 2)
+            assert np.array_equal(batch.inputs[row, seen], dataset.items[event - len(seen) : event])
+            assert batch.targets[row, column] == dataset.items[event]
+            assert batch.user[row, column] == users[event]
+
+
+def test_rows_are_dealt_out_in_batches_and_padding_is_marked(prepared, random_lines) -> None:
+    dataset = prepared(random_lines(), 12)
+    whole = list(eval_windows(dataset, "test", 8, rows=1000))
+    parts = list(eval_windows(dataset, "test", 8, rows=3))
+
+    assert len(whole) == 1
+    assert {len(batch.inputs) for batch in parts[:-1]} == {3}
+    for name in ("inputs", "targets", "valid", "user", "event", "session_start"):
+        assert np.array_equal(joined(parts, name), getattr(whole[0], name))
+    padding = whole[0].document < 0
+    assert padding.any()
+    assert (whole[0].user[padding] == -1).all()
+    assert (whole[0].event[padding] == -1).all()
+    assert not whole[0].valid[padding].any()
+    assert not whole[0].session_start[padding].any()
+
+
+def test_session_starts_by_hand(prepared, halves) -> None:
+    user = halves["test"][0]
+    times = [1, 5, 100, 110, 500, 560, 661]  # gaps of more than 100 s open a session
+    dataset = prepared([(user, k, t) for k, t in enumerate(times)], 7, session_gap=100)
+
+    (batch,) = eval_windows(dataset, "test", 8)
+
+    starts = dict(
+        zip(batch.event[batch.valid].tolist(), batch.session_start[batch.valid], strict=True)
+    )
+    assert starts == {2: False, 3: False, 4: True, 5: False, 6: True}
+
+
+def test_ties_in_time_keep_their_line_order(prepared, halves) -> None:
+    user = halves["validation"][0]
+    lines = [(user, 5, 100), (user, 3, 1), (user, 9, 100), (user, 1, 100), (user, 7, 1)]
+    dataset = prepared(lines, 10)
+
+    (batch,) = eval_windows(dataset, "validation", 8)
+
+    assert dataset.items.tolist() == [3, 7, 5, 9, 1]
+    assert batch.targets[batch.valid].tolist() == [5, 9, 1]
+
+
+def test_a_context_too_short_is_refused(prepared, random_lines) -> None:
+    with pytest.raises(ValueError, match="context must be at least 2"):
+        next(eval_windows(prepared(random_lines(), 12), "test", 1))

@@ -1,0 +1,192 @@
+"""The DAG on real events: what runs, what does not run again, and what an interruption costs.
+
+One tiny study of twenty runs is trained once; every test then disturbs a copy of that folder and
+asks Snakemake to mend it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+STUDY: dict[str, Any] = {
+    "name": "tiny",
+    "title": "Twenty short runs",
+    "data": {"source": "ml-100k", "context": 32, "tokens": 8},
+    "objective": {"in_batch": 64},
+    "execution": {"batch": 4, "bundle_flops": 1e9},
+    "axes": {
+        "allocation": {
+            "budgets": [1e8, 2e8],
+            "share": 0.17,
+            "depth": 0,
+            "parameters": [[250, 500, 1000, 1700, 2500], [250, 500, 1000, 1700, 2500]],
+            "seeds": [0, 1],
+        }
+    },
+}
+
+
+def write_study(folder: Path, study: dict[str, Any]) -> None:
+    (folder / "config" / "tiny.yaml").write_text(yaml.safe_dump(study))
+
+
+def snakemake(folder: Path, *more: str) -> subprocess.Popen[str]:
+    command = [
+        sys.executable, "-m", "snakemake", "--cores", "2", "--config", "study=config/tiny.yaml",
+        *more, "--", "results/tiny/runs.parquet",
+    ]  # fmt: skip
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    return subprocess.Popen(
+        command, cwd=folder, env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+    )  # fmt: skip
+
+
+def run(folder: Path, *more: str) -> str:
+    process = snakemake(folder, *more)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    return output
+
+
+def records(folder: Path) -> dict[str, int]:
+    """Run ids and when their records were written."""
+    paths = (folder / "results" / "store").glob("[0-9a-f]*/record.json")
+    return {path.parent.name: path.stat().st_mtime_ns for path in paths}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dag") / "study"
+    folder.mkdir()
+    for name in ("workflow", "config", "paper", "envs"):
+        shutil.copytree(ROOT / name, folder / name)
+    shutil.copy(ROOT / "Snakefile", folder)
+    write_study(folder, STUDY)
+    run(folder)
+    assert len(records(folder)) == 20
+    return folder
+
+
+@pytest.fixture
+def study(trained: Path, tmp_path: Path) -> Path:
+    """A copy in which nothing is newer than what was made from it (dates kept)."""
+    return Path(shutil.copytree(trained, tmp_path / "study"))
+
+
+def test_every_run_is_in_the_table_and_done(trained: Path) -> None:
+    table = pd.read_parquet(trained / "results" / "tiny" / "runs.parquet")
+    assert len(table) == 20
+    assert set(table["outcome"]) == {"done"}
+    assert set(table["id"]) == set(records(trained))
+    loss = table["validation/restored/all/cross_entropy"]
+    assert loss.between(5.0, 8.5).all()  # ln 1682 = 7.43
+
+
+def test_a_second_call_does_nothing(study: Path) -> None:
+    before = records(study)
+    assert "Nothing to be done" in run(study)
+    assert records(study) == before
+
+
+def test_a_deleted_record_is_trained_again_and_no_other(study: Path) -> None:
+    before = records(study)
+    lost = sorted(before)[7]
+    old = json.loads((study / "results/store" / lost / "record.json").read_text())
+    shutil.rmtree(study / "results/store" / lost)
+    output = run(study)
+    after = records(study)
+    assert {name for name in before if after.get(name) != before[name]} == {lost}, output
+    new = json.loads((study / "results/store" / lost / "record.json").read_text())
+    assert new["numeric_hash"] == old["numeric_hash"]
+
+
+def test_an_altered_record_is_set_aside_and_trained_again(study: Path) -> None:
+    before = records(study)
+    victim = sorted(before)[3]
+    path = study / "results/store" / victim / "record.json"
+    path.write_text(path.read_text().replace('"outcome": "done"', '"outcome": "failed"'))
+    assert "altered" in run(study)
+    assert json.loads(path.read_text())["outcome"] == "done"
+    assert sum(records(study)[name] != before[name] for name in before) == 1
+
+
+def test_a_new_budget_trains_its_runs_only(study: Path) -> None:
+    before = records(study)
+    more = json.loads(json.dumps(STUDY))
+    more["axes"]["allocation"]["budgets"].append(3e8)
+    more["axes"]["allocation"]["parameters"].append([500, 1000])
+    write_study(study, more)
+    run(study)
+    after = records(study)
+    assert {name: after[name] for name in before} == before
+    assert len(after) == len(before) + 4
+    table = pd.read_parquet(study / "results" / "tiny" / "runs.parquet")
+    assert sorted(set(table["budget"])) == [1e8, 2e8, 3e8]
+
+
+def test_shuffled_dates_train_nothing(study: Path) -> None:
+    before = {name: (study / "results/store" / name).stat().st_ino for name in records(study)}
+    dates = random.Random(0)
+    for path in sorted((study / "results").rglob("*")):
+        when = 1.7e9 + dates.random() * 1e6
+        os.utime(path, (when, when))
+    run(study)
+    assert {name: (study / "results/store" / name).stat().st_ino for name in before} == before
+    assert len(records(study)) == 20
+
+
+def test_a_kill_loses_no_finished_record(study: Path) -> None:
+    shutil.rmtree(study / "results" / "store")
+    process = snakemake(study)
+    deadline = time.monotonic() + 120
+    while not records(study) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    finished = records(study)
+    assert 0 < len(finished) < 20
+    run(study, "--unlock")
+    run(study)
+    after = records(study)
+    assert len(after) == 20
+    assert {name: after[name] for name in finished} == finished
+
+
+def step(folder: Path, name: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "behavior_scaling", name, "--config", "config/tiny.yaml"]
+    return subprocess.run(
+        [*command, "--results", "results"], cwd=folder, capture_output=True, text=True
+    )
+
+
+def test_diverged_runs_are_outcomes_with_a_reason_and_retry_forgets_them(study: Path) -> None:
+    before = records(study)
+    wild = json.loads(json.dumps(STUDY))
+    wild["optimizer"] = {"lr": {"base": 1e30}}
+    wild["axes"]["allocation"] |= {"budgets": [1e8], "parameters": [[500, 1000]]}
+    write_study(study, wild)
+    run(study)
+    table = pd.read_parquet(study / "results" / "tiny" / "runs.parquet")
+    assert list(table["outcome"]) == ["diverged"] * 4
+    assert table["error"].str.contains("step").all()
+    status = step(study, "status")
+    assert status.returncode == 1
+    assert status.stdout.startswith("4 diverged")
+    assert "4 runs will be trained again" in step(study, "retry").stdout
+    assert records(study) == before
+    assert "Nothing to be done" not in run(study, "--dry-run")

@@ -1,0 +1,19 @@
+# A shipped study: its records are read from results/archive and nothing is trained.
+
+
+rule collect:
+    input:
+        PLACE.archive / "manifest.json",
+    output:
+        PLACE.runs,
+    params:
+        study=STUDY_FILE,
+        folder=PLACE.archive,
+        axes=[f"{cell.axis}:{cell.arm}:{cell.label}:{cell.key}" for cell in PLAN.cells],
+    log:
+        "results/logs/collect.log",
+    conda:
+        "../../envs/analysis.yaml"
+    shell:
+        "python -m behavior_scaling collect --config {params.study} --archive {params.folder}"
+        " --out {output} 2> {log}"

@@ -1,0 +1,46 @@
+# Source to prepared data. Inputs are ancient: a newer date on the same bytes prepares nothing anew.
+
+
+rule fetch:
+    output:
+        PLACE.raw,
+    params:
+        study=STUDY_FILE,
+    log:
+        "results/logs/fetch.log",
+    conda:
+        "../../envs/analysis.yaml"
+    shell:
+        "python -m behavior_scaling fetch --config {params.study} --out {output} 2> {log}"
+
+
+rule prepare:
+    input:
+        raw=ancient(PLACE.raw),
+    output:
+        PLACE.data / "meta.json",
+    params:
+        study=STUDY_FILE,
+        folder=PLACE.data,
+    log:
+        "results/logs/prepare.log",
+    conda:
+        "../../envs/analysis.yaml"
+    shell:
+        "python -m behavior_scaling prepare --config {params.study} --raw {input.raw}"
+        " --out {params.folder} 2> {log}"
+
+
+rule floors:
+    input:
+        ancient(PLACE.data / "meta.json"),
+    output:
+        PLACE.floors,
+    params:
+        folder=PLACE.data,
+    log:
+        "results/logs/floors.log",
+    conda:
+        "../../envs/analysis.yaml"
+    shell:
+        "python -m behavior_scaling floors --data {params.folder} --out {output} 2> {log}"
