@@ -49,12 +49,16 @@ localrules:
 
 
 rule all:
+    default_target: True
     input:
         PLACE.folder / "paper.pdf",
         PLACE.folder / "claims.json",
-        expand(PLACE.folder / "figures" / "{figure}.{kind}", figure=FIGURES, kind=["pdf", "svg", "png", "csv"]),
+        expand(
+            PLACE.folder / "figures" / "{figure}.{kind}",
+            figure=FIGURES,
+            kind=["pdf", "svg", "png", "csv"],
+        ),
         expand(PLACE.folder / "tables" / "{table}.csv", table=TABLES),
-    default_target: True
 
 
 include: "workflow/rules/data.smk"
@@ -62,6 +66,7 @@ include: "workflow/rules/data.smk"
 
 if STUDY.runs == "train":
 
+    include: "workflow/rules/common.smk"
     include: "workflow/rules/train.smk"
 
 else:

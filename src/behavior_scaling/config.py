@@ -83,7 +83,9 @@ class ObjectiveConfig(_Part):
     """Stage-1 candidates and the loss over them."""
 
     kind: Literal["corrected", "as_paper", "full"] = "corrected"
-    in_batch: NonNegativeInt = Field(1024, description="M: in-batch targets drawn a step.")
+    in_batch: NonNegativeInt = Field(
+        1024, description="M: targets of the batch drawn a step, without replacement: M <= B L."
+    )
     uniform: NonNegativeInt = Field(0, description="K: items drawn uniformly a step.")
     same_sequence: Literal["mask", "keep"] = "mask"
 
@@ -203,6 +205,7 @@ class NegativesAxis(Axis):
     popular: tuple[PositiveInt, ...] = Field(
         (), description="Arm 'popular': M in-batch candidates, none uniform."
     )
+    batch: PositiveInt = Field(16, description="B: sequences a step in stage 2.")
     in_batch: NonNegativeInt = Field(128, description="M of the uniform arm.")
     kind: Literal["corrected", "as_paper"] = "corrected"
 
@@ -241,6 +244,22 @@ class Study(_Part):
             missing = [] if axis is None else [b for b in axis.budgets if b not in known]
             if missing:
                 raise ValueError(f"axes.{name} needs a base point for budget {missing[0]:g}")
+        return self
+
+    @model_validator(mode="after")
+    def _batches_hold_the_candidates(self) -> Self:
+        """Draws from a batch are without replacement (model/candidates.py): M <= B L."""
+        checks = [("objective.in_batch", self.objective.in_batch, self.execution.batch)]
+        if self.axes.negatives is not None:
+            stage2 = self.axes.negatives
+            largest = max((stage2.in_batch, *stage2.popular))
+            checks.append(("axes.negatives: in_batch or popular", largest, stage2.batch))
+        for name, candidates, batch in checks:
+            if candidates > batch * self.data.context:
+                raise ValueError(
+                    f"{name} asks for {candidates} of the {batch * self.data.context} targets "
+                    f"that {batch} sequences of {self.data.context} events have"
+                )
         return self
 
     def base_point(self, budget: float) -> BasePoint:

@@ -89,7 +89,7 @@ def test_rows_are_dealt_out_in_batches_and_padding_is_marked(prepared, random_li
 
 def test_session_starts_by_hand(prepared, halves) -> None:
     user = halves["test"][0]
-    times = [1, 5, 100, 110, 500, 560, 661]  # gaps of more than 100 s open a session
+    times = [1, 5, 100, 110, 500, 600, 701]  # gaps of more than 100 s open a session
     dataset = prepared([(user, k, t) for k, t in enumerate(times)], 7, session_gap=100)
 
     (batch,) = eval_windows(dataset, "test", 8)

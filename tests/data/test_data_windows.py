@@ -49,8 +49,8 @@ def test_best_fit_decreasing_by_hand() -> None:
 
 
 def test_best_fit_prefers_the_tightest_row() -> None:
-    # 8 leaves 2, 6 leaves 4: the 2 belongs into the row of 8, the first-fit row of 6 stays whole.
-    packing = pack(np.array([6, 8, 2, 4]), 10)
+    # 8 leaves 2 and 6 leaves 4: the 2 belongs into the row of 8, the 1 then into that of 6.
+    packing = pack(np.array([6, 8, 2, 1]), 10)
 
     assert packing.row.tolist() == [1, 0, 0, 1]
 

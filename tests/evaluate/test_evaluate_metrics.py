@@ -6,7 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from behavior_scaling.evaluate.metrics import basket_metrics, expected, rank_metrics
+from behavior_scaling.data.rank_gains import expected
+from behavior_scaling.evaluate.metrics import basket_metrics, rank_metrics
 
 GAINS = {
     "recall": lambda rank: 1.0,

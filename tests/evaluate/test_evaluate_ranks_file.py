@@ -73,7 +73,9 @@ def test_metrics_are_those_of_a_loop_over_rows():
 def test_every_split_score_and_slice_is_named():
     metrics = metrics_from_ranks(random_table(400, seed=2))
     prefixes = {name.rsplit("/", 1)[0] for name in metrics}
-    slices = "all session_start in_session seen_user unseen_user cold_item popular_head popular_tail"
+    slices = (
+        "all session_start in_session seen_user unseen_user cold_item popular_head popular_tail"
+    )
     assert prefixes == {
         f"{split}/{score}/{one}"
         for split in ("validation", "test")

@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 
 from behavior_scaling.laws.results import Agreement, AxisFit, CurveFit, Estimate
+from behavior_scaling.report.figures import make_figures
 
 LOSS = "validation/restored/all/cross_entropy"
 RECALL = "validation/restored/all/recall@10"
@@ -43,7 +44,8 @@ def make_run(rng: np.random.Generator, **given: Any) -> dict[str, Any]:
     loss = planted_loss(n, d) + effect + 0.008 * rng.standard_normal()
     recall = 1 / (1 + math.exp(1.62 * (loss - 5.48)))
     row = {
-        "study": "quick", "arm": "", "seed": 0, "stage": 1, "outcome": "done", "error": None,
+        "study": "quick", "source": "ml-100k", "arm": "", "seed": 0, "stage": 1,
+        "outcome": "done", "error": None,
         "parent": None, "n_emb": round(n * share), "n_ctx": round(n * (1 - share)),
         "n_total": round(n), "share": share, "n_trainable": round(n), "d_model": 16, "layers": 1,
         "embedder_kind": "transformer", "embedder_width": 8, "embedder_depth": 1, "batch": 16,
@@ -133,10 +135,10 @@ def parabola(x: np.ndarray, y: np.ndarray, spread: float) -> tuple[Estimate, Est
     return found, shown, tuple(grid.tolist()), tuple(curve.tolist())
 
 
-def make_fit(runs: pd.DataFrame, axis: str, arm: str, metric: str, x: str, spread: float) -> AxisFit:
-    rows = runs[
-        (runs.axis == axis) & (runs.arm == arm) & (runs.outcome == "done") & ~runs.control
-    ]
+def make_fit(
+    runs: pd.DataFrame, axis: str, arm: str, metric: str, x: str, spread: float
+) -> AxisFit:
+    rows = runs[(runs.axis == axis) & (runs.arm == arm) & (runs.outcome == "done") & ~runs.control]
     curves = []
     for budget, group in rows.groupby("budget"):
         xs, ys = group[x].to_numpy(float), group[metric].to_numpy(float)
@@ -169,7 +171,9 @@ def make_fit(runs: pd.DataFrame, axis: str, arm: str, metric: str, x: str, sprea
 
 def make_agreement(runs: pd.DataFrame) -> list[Agreement]:
     rows = []
-    for (axis, arm, budget), group in runs[runs.outcome == "done"].groupby(["axis", "arm", "budget"]):
+    for (axis, arm, budget), group in runs[runs.outcome == "done"].groupby(
+        ["axis", "arm", "budget"]
+    ):
         for loss in ("train_loss", LOSS):
             rho = -float(group[loss].corr(group[RECALL], method="spearman"))
             found = (
@@ -179,7 +183,9 @@ def make_agreement(runs: pd.DataFrame) -> list[Agreement]:
             )
             p_value = 0.01 if len(group) >= 7 else None
             rows.append(
-                Agreement(str(axis), str(arm), float(budget), loss, RECALL, len(group), found, p_value)
+                Agreement(
+                    str(axis), str(arm), float(budget), loss, RECALL, len(group), found, p_value
+                )
             )
     pooled = Estimate(0.9, 0.7, 0.97, "converged")
     return [*rows, Agreement("all", "", None, LOSS, RECALL, len(runs) - 2, pooled, 0.001)]
@@ -240,8 +246,8 @@ def spoil(name: str, fits: list[dict[str, Any]]) -> None:
     """Give some curves the statuses that a fit may end with."""
     bound = {"value": None, "low": None, "high": 2.0, "reason": ""}
     if name == "allocation":
-        fits[1]["curves"][2]["optimum"] |= {"status": "vertex outside the grid", **bound, "low": 4e4,
-                                            "high": None}  # fmt: skip
+        outside = bound | {"status": "vertex outside the grid", "low": 4e4, "high": None}
+        fits[1]["curves"][2]["optimum"] |= outside
         fits[1]["curves"][2]["best"] |= {"status": "vertex outside the grid", **bound}
         fits[1]["curves"][2]["derived"] = {}
     if name == "share":
@@ -260,6 +266,14 @@ def write_laws(root: Path, name: str, body: dict[str, Any]) -> None:
 def shared_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The synthetic study; tests must not write to it."""
     return write_results(tmp_path_factory.mktemp("results") / "quick")
+
+
+@pytest.fixture(scope="session")
+def drawn(shared_results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every figure of the synthetic study, drawn once."""
+    out = tmp_path_factory.mktemp("figures")
+    make_figures(shared_results, shared_results / "floors.json", out)
+    return out
 
 
 @pytest.fixture

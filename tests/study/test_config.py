@@ -61,6 +61,8 @@ def _set(raw: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
         ("axes.share.seeds", [0, 0], "seeds holds a value twice"),
         ("objective.kind", "softmax", "objective.kind: "),
         ("objective.in_batch", 0, "no negatives"),
+        ("objective.in_batch", 300, "asks for 300 of the 256 targets"),
+        ("axes.negatives.popular", [2000], "asks for 2000 of the 1024 targets"),
         ("execution.threads", 0, "execution.threads: "),
         ("contextualizer.ladder", [[56, 1]], "width 56 cannot be cut"),
         ("optimizer.lr.base", float("nan"), "optimizer.lr.base: "),

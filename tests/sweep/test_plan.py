@@ -47,6 +47,7 @@ ALLOCATION = {
 }
 SHARE = {"budgets": [1e11], "shares": [0, 0.02, 0.1, 0.5], "ratio": 50}
 BATCH = {"budgets": [1e10, 1e11], "batches": [2, 4, 8, 16, 32, 64]}
+FEW_TARGETS = "a step has fewer targets than the 256 candidates asked"
 NEGATIVES = {"budgets": [1e10], "uniform": [0, 64, 5000], "popular": [64]}
 
 
@@ -85,11 +86,13 @@ def test_batch_cells_without_enough_steps_are_left_out_by_name() -> None:
     plan = plan_with(batch=BATCH)
     kept = {(cell.budget, cell.batch) for cell in plan.cells}
     for left in plan.left_out:
-        assert "steps after warm-up, fewer than 200" in left.reason
+        few_steps = "steps after warm-up, fewer than 200" in left.reason
+        assert few_steps != (left.reason == FEW_TARGETS)
+        assert few_steps == (int(left.label[2:]) > 2)
         assert (left.budget, int(left.label[2:])) not in kept
     assert len(plan.left_out) + len(plan.cells) == 12
     assert (1e10, 64) not in kept
-    assert (1e11, 2) in kept
+    assert (1e11, 4) in kept
     assert {cell.objective.in_batch for cell in plan.cells} == {256}  # clean: candidates fixed
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +18,7 @@ import torch
 from behavior_scaling.model.step import step_loss
 from behavior_scaling.records.spec import ObjectiveSpec
 from behavior_scaling.records.store import CHECKPOINT
-from behavior_scaling.train import bundle, module
+from behavior_scaling.train import module
 from behavior_scaling.train.bundle import train_bundle
 from behavior_scaling.train.interrupt import InterruptedRunError, stop_flag
 from behavior_scaling.train.run import EMBEDDER, RANKS
@@ -130,6 +132,17 @@ def test_sigterm_that_lightning_sees_first_leaves_a_checkpoint_too(train, spec, 
     assert resumed.numeric_hash == train(spec, "undisturbed").numeric_hash
 
 
+def test_outside_the_main_thread_signals_are_left_alone():
+    before = signal.getsignal(signal.SIGTERM)
+
+    def inside() -> bool:
+        with stop_flag() as stopped:
+            return signal.getsignal(signal.SIGTERM) is before and not stopped()
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(inside).result()
+
+
 def test_a_second_signal_acts_as_it_would_have_without_us():
     with stop_flag() as stopped:
         assert not stopped()
@@ -168,6 +181,15 @@ def test_a_run_that_fails_is_an_outcome_and_the_rest_goes_on(run_bundle, spec, s
     assert "K = 41 exceeds the catalogue of 40 items" in record.error
     assert "K = 41 exceeds" in lines[0]
     assert run_bundle([impossible])[1][0].endswith("failed already")
+
+
+def test_a_run_that_diverges_is_an_outcome_and_the_rest_goes_on(run_bundle, spec, child, store):
+    wild = replace(spec, optimizer=replace(spec.optimizer, lr=1e9))
+    orphan = replace(child, parent=wild.id)
+    outcomes, _ = run_bundle([wild, orphan, spec])
+    assert outcomes == ["diverged", "failed", "done"]
+    assert re.fullmatch(r"the loss is (nan|inf) at step \d+", store.load(wild.id).error or "")
+    assert "it is diverged" in (store.load(orphan.id).error or "")
 
 
 def test_what_a_run_wrote_before_it_failed_is_not_kept(run_bundle, spec, store, monkeypatch):
@@ -209,7 +231,15 @@ def test_a_damaged_record_is_trained_again_with_the_same_numbers(run_bundle, spe
     assert store.load(spec.id).numeric_hash == numbers
 
 
-def test_a_finished_bundle_does_not_train(run_bundle, spec, monkeypatch):
+def test_a_finished_bundle_imports_no_torch(run_bundle, chain, spec, store):
     run_bundle([spec])
-    monkeypatch.setattr(bundle, "train_run", None)
-    assert run_bundle([spec])[0] == ["done"]
+    script = KILLED.split("from behavior_scaling.train.callbacks")[0] + (
+        "spec = RunSpec.from_dict(json.loads(sys.argv[1]))\n"
+        "data, store = Dataset.open(Path(sys.argv[2])), Store(Path(sys.argv[3]))\n"
+        "print(train_bundle([spec], data, store, 1e9, print), 'torch' in sys.modules)\n"
+    )
+    arguments = [json.dumps(spec.to_dict()), str(chain.path), str(store.root)]
+    ran = subprocess.run(
+        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.splitlines()[-1] == "['done'] False"

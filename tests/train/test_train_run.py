@@ -19,9 +19,12 @@ from behavior_scaling.model.step import BatchTensors, StepResult, step_loss
 from behavior_scaling.model.two_part import TwoPart
 from behavior_scaling.records.spec import EmbedderSpec, ObjectiveSpec
 from behavior_scaling.sizes import flops
-from behavior_scaling.train import module
-from behavior_scaling.train.run import CURVE, EMBEDDER, RANKS
+from behavior_scaling.train import callbacks, module
+from behavior_scaling.train.callbacks import progress_line
+from behavior_scaling.train.fit import build
+from behavior_scaling.train.run import CURVE, EMBEDDER, RANKS, train_run
 from behavior_scaling.train.schedule import learning_rate
+from behavior_scaling.train.tally import Tally
 
 FULL = ObjectiveSpec("full", 0, 0, "mask")
 
@@ -215,10 +218,43 @@ def test_scores_that_are_not_finite_are_an_outcome(train, spec, monkeypatch, tmp
     assert [file.name for file in (tmp_path / "run").iterdir()] == [CURVE]
 
 
+def test_the_checkpoint_carries_torchs_generator(chain, spec):
+    run, checkpoint = build(spec, chain, None), {}
+    run.on_save_checkpoint(checkpoint)
+    first = torch.rand(3)
+    run.on_load_checkpoint(checkpoint)
+    assert torch.equal(torch.rand(3), first)
+
+
+def test_progress_says_step_share_loss_rate_and_time_left():
+    tally = Tally(positions=1000, seconds=2.0)
+    for loss in (4.0, 2.0):  # each step reaches a point of the curve
+        tally.add(loss, 0.1, 100)
+    line = "step 2, 20.0% of D, loss 2.0000, 100 events/s, 8 s left"
+    assert progress_line(tally) == line
+    tally.add(1.5, 0.1, 10)  # this one does not
+    assert "loss 1.5000" in progress_line(tally)
+
+
+def test_progress_is_logged_when_it_is_due(train, spec, monkeypatch):
+    lines: list[str] = []
+    train(spec, log=lines.append)
+    assert lines == []
+    monkeypatch.setattr(callbacks, "PROGRESS_SECONDS", 0.0)
+    record = train(spec, log=lines.append)
+    assert len(lines) == record.counts["steps"] - 1
+
+
 def test_other_data_than_the_specs_are_refused_by_the_field_that_differs(train, spec):
     other = replace(spec, data=replace(spec.data, context=32))
     with pytest.raises(ValueError, match=r"prepared with context 16, .* needs 32"):
         train(other)
+
+
+def test_data_that_leave_nothing_to_evaluate_are_refused_before_training(chain, spec, tmp_path):
+    meta = replace(chain.meta, eval_positions={"validation": 9, "test": 0})
+    with pytest.raises(ValueError, match="no test event has a predecessor"):
+        train_run(spec, replace(chain, meta=meta), tmp_path, None, 1e9, print)
 
 
 def test_a_stage_2_run_without_an_embedder_is_refused(train, child):

@@ -8,13 +8,13 @@ rule fit:
         floors=FLOORS,
     output:
         expand(PLACE.folder / "laws" / "{law}.json", law=LAWS),
-    params:
-        folder=PLACE.folder / "laws",
-        code=source_hash("laws"),
     log:
         "results/logs/fit.log",
     conda:
         "../../envs/analysis.yaml"
+    params:
+        folder=PLACE.folder / "laws",
+        code=source_hash("laws"),
     shell:
         "python -m behavior_scaling fit --runs {input.runs} --floors {input.floors}"
         " --out {params.folder} 2> {log}"
@@ -33,14 +33,14 @@ rule figure:
             labels={"figure": "{figure}"},
         ),
         expand(PLACE.folder / "figures" / "{{figure}}.{kind}", kind=["pdf", "png", "csv"]),
-    params:
-        results=PLACE.folder,
-        floors=FLOORS,
-        code=source_hash("report/figures", "report"),
     log:
         "results/logs/figure-{figure}.log",
     conda:
         "../../envs/analysis.yaml"
+    params:
+        results=PLACE.folder,
+        floors=FLOORS,
+        code=source_hash("report/figures", "report"),
     shell:
         "python -m behavior_scaling figure {wildcards.figure} --results {params.results}"
         " --floors {params.floors} 2> {log}"
@@ -57,13 +57,13 @@ rule tables:
             category="Tables",
         ),
         expand(PLACE.folder / "tables" / "{table}.md", table=TABLES),
-    params:
-        results=PLACE.folder,
-        code=source_hash("report"),
     log:
         "results/logs/tables.log",
     conda:
         "../../envs/analysis.yaml"
+    params:
+        results=PLACE.folder,
+        code=source_hash("report"),
     shell:
         "python -m behavior_scaling tables --results {params.results} 2> {log}"
 
@@ -74,13 +74,13 @@ rule claims:
         laws=rules.fit.output,
     output:
         PLACE.folder / "claims.json",
-    params:
-        results=PLACE.folder,
-        code=source_hash("report"),
     log:
         "results/logs/claims.log",
     conda:
         "../../envs/analysis.yaml"
+    params:
+        results=PLACE.folder,
+        code=source_hash("report"),
     shell:
         "python -m behavior_scaling claims --results {params.results} 2> {log}"
 
@@ -93,14 +93,14 @@ rule numbers:
         claims=rules.claims.output,
     output:
         PLACE.folder / "numbers.json",
-    params:
-        results=PLACE.folder,
-        floors=FLOORS,
-        code=source_hash("report"),
     log:
         "results/logs/numbers.log",
     conda:
         "../../envs/analysis.yaml"
+    params:
+        results=PLACE.folder,
+        floors=FLOORS,
+        code=source_hash("report"),
     shell:
         "python -m behavior_scaling numbers --results {params.results} --floors {params.floors}"
         " 2> {log}"
@@ -115,13 +115,13 @@ rule paper:
         figures=expand(PLACE.folder / "figures" / "{figure}.svg", figure=FIGURES),
     output:
         report(PLACE.folder / "paper.pdf", caption="../report/paper.rst", category="Paper"),
-    params:
-        results=PLACE.folder,
-        code=source_hash("report"),
     log:
         "results/logs/paper.log",
     conda:
         "../../envs/paper.yaml"
+    params:
+        results=PLACE.folder,
+        code=source_hash("report"),
     shell:
         "python -m behavior_scaling paper --results {params.results} --template {input.template}"
         " --out {output} 2> {log}"

@@ -6,14 +6,14 @@ rule collect:
         PLACE.archive / "manifest.json",
     output:
         PLACE.runs,
-    params:
-        study=STUDY_FILE,
-        folder=PLACE.archive,
-        axes=[f"{cell.axis}:{cell.arm}:{cell.label}:{cell.key}" for cell in PLAN.cells],
     log:
         "results/logs/collect.log",
     conda:
         "../../envs/analysis.yaml"
+    params:
+        study=STUDY_FILE,
+        folder=PLACE.archive,
+        axes=[f"{cell.axis}:{cell.arm}:{cell.label}:{cell.key}" for cell in PLAN.cells],
     shell:
         "python -m behavior_scaling collect --config {params.study} --archive {params.folder}"
         " --out {output} 2> {log}"

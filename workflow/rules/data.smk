@@ -4,12 +4,12 @@
 rule fetch:
     output:
         PLACE.raw,
-    params:
-        study=STUDY_FILE,
     log:
         "results/logs/fetch.log",
     conda:
         "../../envs/analysis.yaml"
+    params:
+        study=STUDY_FILE,
     shell:
         "python -m behavior_scaling fetch --config {params.study} --out {output} 2> {log}"
 
@@ -19,13 +19,13 @@ rule prepare:
         raw=ancient(PLACE.raw),
     output:
         PLACE.data / "meta.json",
-    params:
-        study=STUDY_FILE,
-        folder=PLACE.data,
     log:
         "results/logs/prepare.log",
     conda:
         "../../envs/analysis.yaml"
+    params:
+        study=STUDY_FILE,
+        folder=PLACE.data,
     shell:
         "python -m behavior_scaling prepare --config {params.study} --raw {input.raw}"
         " --out {params.folder} 2> {log}"
@@ -36,11 +36,11 @@ rule floors:
         ancient(PLACE.data / "meta.json"),
     output:
         PLACE.floors,
-    params:
-        folder=PLACE.data,
     log:
         "results/logs/floors.log",
     conda:
         "../../envs/analysis.yaml"
+    params:
+        folder=PLACE.data,
     shell:
         "python -m behavior_scaling floors --data {params.folder} --out {output} 2> {log}"

@@ -10,7 +10,8 @@ import pandas as pd
 
 def fit(args: Namespace) -> int:
     """Fit every law of the study and write one JSON file each."""
-    from behavior_scaling.laws.study import fit_study, write_laws
+    from behavior_scaling.laws.study import fit_study
+    from behavior_scaling.laws.write import write_laws
 
     floors = json.loads(args.floors.read_text())
     write_laws(fit_study(pd.read_parquet(args.runs), floors), args.out)

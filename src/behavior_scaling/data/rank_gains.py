@@ -9,12 +9,17 @@ NDCG@k = 1 / log2(1 + rank) within the first k (Järvelin and Kekäläinen, 2002
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+Kind = Literal["recall", "ndcg", "mrr"]
+Counts = NDArray[np.integer]
+Values = NDArray[np.float64]
+
+KINDS: tuple[Kind, ...] = ("recall", "ndcg", "mrr")
 CUTOFFS = (1, 5, 10, 20, 50)
-KINDS = ("recall", "ndcg", "mrr")
 
 
 @dataclass(frozen=True)
@@ -30,19 +35,36 @@ def summary(ranks: Ranks) -> dict[str, float | None]:
     """Means over positions: cross_entropy (nats), accuracy, recall@k, ndcg@k, mrr@k."""
     values: dict[str, float | None] = {
         "cross_entropy": None if ranks.logp is None else float(-ranks.logp.mean()),
-        "accuracy": float(_expected("recall", 1, ranks).mean()),
+        "accuracy": float(expected("recall", 1, ranks.higher, ranks.equal).mean()),
     }
     for kind in KINDS:
         for k in CUTOFFS:
-            values[f"{kind}@{k}"] = float(_expected(kind, k, ranks).mean())
+            values[f"{kind}@{k}"] = float(expected(kind, k, ranks.higher, ranks.equal).mean())
     return values
 
 
-def _expected(kind: str, k: int, ranks: Ranks) -> NDArray[np.float64]:
-    place = np.arange(1, k + 1)
-    gain = {"recall": np.ones(k), "ndcg": 1 / np.log2(1 + place), "mrr": 1 / place}[kind]
-    cumulated = np.concatenate(([0.0], np.cumsum(gain)))
-    tied = ranks.equal + 1
-    last = np.minimum(ranks.higher + tied, k)
-    mean: NDArray[np.float64] = (cumulated[last] - cumulated[np.minimum(ranks.higher, k)]) / tied
-    return mean
+def expected(kind: Kind, k: int, higher: Counts, equal: Counts) -> Values:
+    """Expectation over tie orders of recall@k, nDCG@k or reciprocal rank@k.
+
+    Args:
+        kind: which gain a rank r <= k earns: 1, 1 / log2(1 + r), or 1 / r; 0 beyond k.
+        k: the cut-off, at least 1.
+        higher: items that score above the target [P].
+        equal: items that score the same, the target excluded [P].
+
+    Returns:
+        One value a position [P], in [0, 1].
+    """
+    cumulated = np.concatenate([[0.0], np.cumsum(gains(kind, k))])  # [k + 1]
+    ties = equal.astype(np.int64) + 1
+    first = np.minimum(higher, k)
+    last = np.minimum(higher + ties, k)
+    return np.asarray((cumulated[last] - cumulated[first]) / ties, dtype=np.float64)
+
+
+def gains(kind: Kind, k: int) -> Values:
+    """What ranks 1..k earn [k]."""
+    ranks = np.arange(1, k + 1, dtype=np.float64)
+    if kind == "recall":
+        return np.ones(k)
+    return 1.0 / (np.log2(1.0 + ranks) if kind == "ndcg" else ranks)

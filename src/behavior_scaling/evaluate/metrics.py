@@ -1,4 +1,4 @@
-"""Metrics of ranks, as expectations over tie orders (numpy only).
+"""Metrics of positions and of baskets, as expectations over tie orders (numpy only).
 
 A position is described by two counts over the catalogue: `higher`, the items that score above the
 target, and `equal`, the other items that score the same. With ties broken at random the target's
@@ -9,37 +9,11 @@ the ideal DCG is 1, hence nDCG@k = 1 / log2(1 + rank) up to k (Järvelin & Kekä
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
-import numpy.typing as npt
 
-Kind = Literal["recall", "ndcg", "mrr"]
-Counts = npt.NDArray[np.integer]
-Values = npt.NDArray[np.float64]
+from behavior_scaling.data.rank_gains import CUTOFFS, KINDS, Counts, Values, expected, gains
 
-KINDS: tuple[Kind, ...] = ("recall", "ndcg", "mrr")
-CUTOFFS = (1, 5, 10, 20, 50)
 BASKET_CUTOFF = 10
-
-
-def expected(kind: Kind, k: int, higher: Counts, equal: Counts) -> Values:
-    """Expectation over tie orders of recall@k, nDCG@k or reciprocal rank@k.
-
-    Args:
-        kind: which gain a rank r <= k earns: 1, 1 / log2(1 + r), or 1 / r; 0 beyond k.
-        k: the cut-off, at least 1.
-        higher: items that score above the target [P].
-        equal: items that score the same, the target excluded [P].
-
-    Returns:
-        One value a position [P], in [0, 1].
-    """
-    cumulated = np.concatenate([[0.0], np.cumsum(_gains(kind, k))])  # [k + 1]
-    ties = equal.astype(np.int64) + 1
-    first = np.minimum(higher, k)
-    last = np.minimum(higher + ties, k)
-    return np.asarray((cumulated[last] - cumulated[first]) / ties, dtype=np.float64)
 
 
 def rank_metrics(higher: Counts, equal: Counts) -> dict[str, Values]:
@@ -67,20 +41,13 @@ def basket_metrics(
     _, first, inverse, sizes = np.unique(
         basket, return_index=True, return_inverse=True, return_counts=True
     )
-    ideal = np.cumsum(_gains("ndcg", k))[np.minimum(sizes, k) - 1]
+    ideal = np.cumsum(gains("ndcg", k))[np.minimum(sizes, k) - 1]
     recall = np.bincount(inverse, expected("recall", k, higher, equal)) / sizes
     ndcg = np.bincount(inverse, expected("ndcg", k, higher, equal)) / ideal
     return {
         f"basket_recall@{k}": _mean_over_users(recall, user[first]),
         f"basket_ndcg@{k}": _mean_over_users(ndcg, user[first]),
     }
-
-
-def _gains(kind: Kind, k: int) -> Values:
-    ranks = np.arange(1, k + 1, dtype=np.float64)
-    if kind == "recall":
-        return np.ones(k)
-    return 1.0 / (np.log2(1.0 + ranks) if kind == "ndcg" else ranks)
 
 
 def _mean_over_users(values: Values, user: Counts) -> float:

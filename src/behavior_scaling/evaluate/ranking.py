@@ -28,8 +28,8 @@ from behavior_scaling.evaluate.ranks import (
     metrics_from_ranks,
 )
 from behavior_scaling.evaluate.scoring import (
-    BLOCK,
     Catalogue,
+    block_rows,
     count,
     count_pairs,
     log_partition,
@@ -73,8 +73,8 @@ def evaluate(model: TwoPart, objective: Objective, dataset: Dataset) -> Evaluati
         NonFiniteScoresError: a score is NaN or infinite.
     """
     with torch.inference_mode():
-        vectors = model.catalogue_vectors()
-        passes = [_SplitPass(model, objective, dataset, vectors, split) for split in SPLITS]
+        catalogue = Catalogue(dataset, model.catalogue_vectors())
+        passes = [_SplitPass(model, objective, dataset, catalogue, split) for split in SPLITS]
         tables = [one.run() for one in passes]
     coverage: dict[str, float] = {}
     for one in passes:
@@ -90,15 +90,14 @@ class _SplitPass:
         model: TwoPart,
         objective: Objective,
         dataset: Dataset,
-        vectors: Tensor,
+        catalogue: Catalogue,
         split: Split,
     ):
         self._model = model
         self._objective = objective
         self._dataset = dataset
-        self._vectors = vectors  # [V, d]
-        self._catalogue = Catalogue(dataset, vectors)
-        self._device = vectors.device
+        self._catalogue = catalogue
+        self._device = catalogue.vectors.device
         self._split = split
         self._listed = np.zeros(dataset.n_events, dtype=bool)
         self._listed[listed_events(dataset.eval_events(split))] = True
@@ -125,9 +124,9 @@ class _SplitPass:
         inputs = torch.from_numpy(batch.inputs).to(self._device)
         document = torch.from_numpy(batch.document).to(self._device)
         valid = torch.from_numpy(batch.valid).to(self._device)
-        states = self._model.states(self._vectors[inputs], document)[valid]  # [P, d]
+        states = self._model.states(self._catalogue.vectors[inputs], document)[valid]  # [P, d]
         states = states * self._model.scale()
-        size = max(1, BLOCK // self._dataset.n_items)
+        size = block_rows(self._dataset.n_items)
         event, user = batch.event[batch.valid], batch.user[batch.valid]
         start = batch.session_start[batch.valid]
         for first in range(0, len(event), size):

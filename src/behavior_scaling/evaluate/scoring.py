@@ -16,7 +16,8 @@ from torch import Tensor
 
 from behavior_scaling.data.store import Dataset
 
-BLOCK = 1 << 20  # scores held at once
+BLOCK = 1 << 20  # scores held at once, to stay in cache
+FEWEST_ROWS = 64  # but not fewer rows than this, or reading the catalogue would dominate
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,13 @@ class Counted:
     logp: Tensor  # float32 [n] log-probability of the target over the catalogue, nats
 
 
+def block_rows(n_items: int) -> int:
+    """Rows of a block of scores over a catalogue of V = `n_items`."""
+    return max(FEWEST_ROWS, BLOCK // n_items)
+
+
 class Catalogue:
-    """Item vectors to score against, one for each distinct set of feature tokens.
+    """Item vectors, and scores against them, one for each distinct set of feature tokens.
 
     Args:
         dataset: gives the feature tokens.
@@ -40,6 +46,7 @@ class Catalogue:
         tokens = np.concatenate([dataset.codes, dataset.weights.view(np.int32)], axis=1)
         _, first, kind = np.unique(tokens, axis=0, return_index=True, return_inverse=True)
         device = vectors.device
+        self.vectors = vectors
         self._kind: Tensor | None = None  # [V] column of each item; None: its own number
         if len(first) < len(vectors):
             vectors = vectors[torch.from_numpy(first).to(device)]
@@ -82,7 +89,7 @@ def count_pairs(scores: Tensor, partition: Tensor, rows: Tensor, targets: Tensor
         rows: the pair's row of `scores`, int64 [n].
         targets: the pair's item, int64 [n].
     """
-    size = max(1, BLOCK // scores.shape[1])
+    size = block_rows(scores.shape[1])
     parts = [
         count(scores[some], partition[some], items)
         for some, items in zip(torch.split(rows, size), torch.split(targets, size), strict=True)

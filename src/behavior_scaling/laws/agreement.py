@@ -82,7 +82,7 @@ def partial_agreement(
         return RankAgreement(
             cells, nothing("not identified", "loss or metric is constant over the cells"), None
         )
-    value = float(a @ b) / norm
+    value = float(np.clip(a @ b / norm, -1.0, 1.0))
     order = _permutations(sizes, seed)
     extreme = np.abs(b[order] @ a) / norm >= abs(value) - SLACK
     exact = len(sizes) == 1 and cells <= EXACT_CELLS
@@ -136,7 +136,7 @@ def _interval(
     usable = norm > SLACK
     if usable.mean() < LEVEL:
         return None, None
-    values = np.sum(a * b, axis=1)[usable] / norm[usable]
+    values = np.clip(np.sum(a * b, axis=1)[usable] / norm[usable], -1.0, 1.0)
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(values, [tail, 1 - tail])
     return float(low), float(high)

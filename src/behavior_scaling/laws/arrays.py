@@ -38,7 +38,9 @@ def vector(values: npt.ArrayLike, name: str, *, positive: bool = False) -> Array
     if bad.any():
         index = int(np.flatnonzero(bad)[0])
         wanted = "positive and finite" if positive else "finite"
-        raise LawsError(f"{name}: entry {index} is {array[index]!r}; every entry must be {wanted}")
+        raise LawsError(
+            f"{name}: entry {index} is {float(array[index])!r}; every entry must be {wanted}"
+        )
     return array
 
 
@@ -76,6 +78,18 @@ def _crossing(grid: Array, excess: Array, limit: float, outside: int, inside: in
     near, far, wanted = (np.sqrt(max(v, 0.0)) for v in (excess[inside], excess[outside], limit))
     share = (wanted - near) / (far - near) if np.isfinite(far) and far > near else 0.0
     return float(grid[inside] + share * (grid[outside] - grid[inside]))
+
+
+def lowest(values: Array, axis: int) -> Array:
+    """Minimum along an evenly spaced axis: of the parabola through the three lowest nodes."""
+    v = np.moveaxis(values, axis, -1)
+    i = np.clip(np.argmin(v, axis=-1), 1, v.shape[-1] - 2)[..., None]
+    left, middle, right = (np.take_along_axis(v, i + k, axis=-1)[..., 0] for k in (-1, 0, 1))
+    bend = left - 2 * middle + right
+    safe = np.where(bend > 0, bend, 1.0)
+    vertex = middle - (left - right) ** 2 / (8 * safe)
+    inside = (bend > 0) & (np.abs(left - right) <= 2 * safe)
+    return np.asarray(np.where(inside, np.maximum(vertex, 0.0), v.min(axis=-1)))
 
 
 def mapped(function: Callable[[float], float], value: float | None) -> float | None:

@@ -28,14 +28,20 @@ Admissible cells only: at least 200 steps after warm-up, and at most 5% of the t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from behavior_scaling.laws.arrays import Array, accepted_range, mapped, t_quantile
+from behavior_scaling.laws.arrays import Array, mapped, t_quantile
+from behavior_scaling.laws.batch_profile import (
+    GAMMA_BOUNDS,
+    BatchFit,
+    Cells,
+    fit_batch,
+    law,
+    law_gradient,
+)
 from behavior_scaling.laws.curve import CurveData
-from behavior_scaling.laws.noise import ErrorVariance, error_variance
 from behavior_scaling.laws.parabola import fit_parabola, parabola_curve
 from behavior_scaling.laws.parts import (
     AxisParts,
@@ -49,16 +55,12 @@ from behavior_scaling.laws.parts import (
 )
 from behavior_scaling.laws.results import CurveFit, Estimate
 from behavior_scaling.laws.trend import optimum_trend
-from behavior_scaling.laws.two_term_profile import joint_noise, noise_scales
 
 CLEAN_FORM = "y = y0 + h (r^gamma - 1) / gamma, r = (1 + B / B_crit) D_0 / D, h >= 0, gamma shared"
 PAPER_FORM = "y = c0 + c1 log B + c2 (log B)^2 for each budget; optimal batch at its minimum"
 MIN_STEPS = 200
 MAX_WINDOW_SHARE = 0.05
 MIN_POINTS = 4
-GAMMAS = np.linspace(0.05, 0.8, 31)
-KNEES = 161
-REACH = 64.0  # B_crit is sought this factor beyond the cells
 
 
 def admissible(
@@ -84,80 +86,34 @@ def fit_optimal_batch(curves: Sequence[CurveData]) -> AxisParts:
 def fit_critical_batch(curves: Sequence[CurveData]) -> AxisParts:
     """Clean form; needs the columns 'positions' (D) and 'sequence_events'."""
     usable = [data for data in curves if not excluded(data, MIN_POINTS)]
-    missing = nothing("too few points", "no curve with cells to spare for y0, h, B_crit and gamma")
     cells = sum(data.cells for data in usable)
     if not usable or cells < 1 + 3 * len(usable):
+        few = nothing("too few points", f"{cells} admissible cells for y0, h, B_crit and gamma")
         return AxisParts(
-            tuple(unfitted(data, excluded(data, MIN_POINTS) or missing) for data in curves),
-            {"gamma": missing, "B_crit": missing},
+            tuple(unfitted(data, excluded(data, MIN_POINTS) or few) for data in curves),
+            {"gamma": few, "B_crit": few},
         )
-    scans = [_scan(data, scale) for data, scale in zip(usable, noise_scales(usable), strict=True)]
-    total = np.sum([scan.surface.min(axis=0) for scan in scans], axis=0)  # [gamma]
-    rounding = 1e-12 * sum(float(scan.surface.max()) for scan in scans)
-    error = error_variance(
-        float(total.min()), cells - 1 - 3 * len(usable), joint_noise(usable), rounding / cells
-    )
-    gamma = _gamma(total, error)
-    fitted = {scan.data.budget: _curve_fit(scan, total, error, gamma) for scan in scans}
-    fits = tuple(
-        unfitted(data, reason) if (reason := excluded(data, MIN_POINTS)) else fitted[data.budget]
-        for data in curves
-    )
+    fit = fit_batch(usable)
+    gamma = _gamma(fit)
+    fits = []
+    for data in curves:
+        missing = excluded(data, MIN_POINTS)
+        fits.append(
+            unfitted(data, missing) if missing else _curve_fit(data, fit, usable.index(data), gamma)
+        )
     trend, notes = optimum_trend(fits, "B_crit")
-    return AxisParts(fits, {"gamma": gamma, "B_crit": trend}, notes)
+    return AxisParts(tuple(fits), {"gamma": gamma, "B_crit": trend}, notes)
 
 
-def ratio(data: CurveData, batch: Array, knee: float) -> Array:
-    """The ratio r = (1 + B / B_crit) D_0 / D(B), log D linear in log B between cells."""
-    log_d = np.log(data.columns["positions"])
-    at = np.interp(np.log(batch), np.log(data.x), log_d)
-    return np.asarray((1 + batch / knee) * np.exp(float(np.median(log_d)) - at))
-
-
-def basis(r: Array, gamma: float | Array) -> Array:
-    """(r^gamma - 1) / gamma, accurate for small gamma log r."""
-    return np.asarray(np.expm1(gamma * np.log(r)) / gamma)
-
-
-@dataclass(frozen=True)
-class _Scan:
-    """One budget's residual sums over the grid of B_crit and gamma."""
-
-    data: CurveData
-    scale: float  # variance of a run that the sums are divided by
-    knees: Array  # [B_crit]
-    surface: Array  # [B_crit, gamma]
-
-
-def _scan(data: CurveData, scale: float) -> _Scan:
-    """Residual sums with y0 and h >= 0 in closed form."""
-    knees = np.geomspace(data.x[0] / REACH, data.x[-1] * REACH, KNEES)
-    weight = 1.0 / (data.spread * scale)
-    share, root = weight / weight.sum(), np.sqrt(weight)
-    y = (data.y - data.y @ share) * root
-    r = np.stack([ratio(data, data.x, float(knee)) for knee in knees])  # [B_crit, cells]
-    f = basis(r[:, None, :], GAMMAS[None, :, None])  # [B_crit, gamma, cells]
-    f = (f - (f @ share)[..., None]) * root
-    size = np.maximum(np.sum(f * f, axis=2), 1e-300)
-    return _Scan(data, scale, knees, np.asarray(y @ y - np.maximum(f @ y, 0.0) ** 2 / size))
-
-
-def _curve_fit(scan: _Scan, total: Array, error: ErrorVariance, gamma: Estimate) -> CurveFit:
-    data, surface, at = scan.data, scan.surface, int(np.argmin(total))
-    exponent = float(GAMMAS[at])
-    excess = (surface + (total - surface.min(axis=0))).min(axis=1) - total.min()
-    knee = _lowest(scan.knees, surface[:, at])
-    y0, h, covariance = _linear(scan, knee, exponent)
-    optimum = _verdict(data, scan.knees, excess, knee, h, error)
+def _curve_fit(data: CurveData, fit: BatchFit, j: int, gamma: Estimate) -> CurveFit:
+    theta = fit.solution.parameters
+    log_knee, y0, h = (float(v) for v in theta[1 + 3 * j : 4 + 3 * j])
+    optimum = _verdict(data, fit, j)
     best = nothing(optimum.status, optimum.reason)
-    if optimum.status == "converged" and error.value is not None:
-        f = float(basis(ratio(data, np.array([knee]), knee), exponent)[0])
-        row = np.array([1.0, f])
-        value = y0 + h * f
-        margin = t_quantile(error.df) * float(np.sqrt(error.value * (row @ covariance @ row)))
-        best = in_own_unit(data, Estimate(value, value - margin, value + margin, "converged"))
+    if optimum.status == "converged":
+        best = in_own_unit(data, _value_at(data, fit, j, float(np.exp(log_knee))))
     batch = np.exp(log_grid(data))
-    x, y = drawn(data, batch, y0 + h * basis(ratio(data, batch, knee), exponent))
+    x, y = drawn(data, batch, law(_between(data, fit, j, batch), theta, j))
     said = "no interval: only B_crit and gamma are profiled"
     return CurveFit(
         budget=data.budget,
@@ -177,39 +133,28 @@ def _curve_fit(scan: _Scan, total: Array, error: ErrorVariance, gamma: Estimate)
     )
 
 
-def _lowest(knees: Array, rss: Array) -> float:
-    """The minimum over log B_crit: a parabola through the lowest node and its neighbours."""
-    i = int(np.argmin(rss))
-    if i in (0, knees.size - 1):
-        return float(knees[i])
-    left, middle, right = (float(rss[k]) for k in (i - 1, i, i + 1))
-    bend = left - 2 * middle + right
-    shift = 0.5 * (left - right) / bend if bend > 0 else 0.0
-    return float(knees[i] * (knees[i + 1] / knees[i]) ** shift)
+def _between(data: CurveData, fit: BatchFit, j: int, batch: Array) -> Cells:
+    """The law's inputs at other batches: log D linear in log B between the cells."""
+    log_d = np.interp(np.log(batch), np.log(data.x), fit.budgets[j].log_d)
+    return Cells(batch, log_d, np.zeros_like(batch), np.ones_like(batch))
 
 
-def _linear(scan: _Scan, knee: float, gamma: float) -> tuple[float, float, Array]:
-    """y0, h >= 0 and their covariance per unit of the joint error variance."""
-    data = scan.data
-    weight = 1.0 / (data.spread * scan.scale)
-    f = basis(ratio(data, data.x, knee), gamma)
-    design = np.stack([np.ones_like(f), f], axis=1)
-    covariance = np.linalg.inv(design.T @ (weight[:, None] * design))
-    y0, h = (float(v) for v in covariance @ (design.T @ (weight * data.y)))
-    if h < 0:
-        y0, h = float(np.average(data.y, weights=weight)), 0.0
-    return y0, h, np.asarray(covariance, dtype=np.float64)
+def _value_at(data: CurveData, fit: BatchFit, j: int, batch: float) -> Estimate:
+    """The curve at one batch with its Gauss-Newton interval, fitted scale."""
+    theta, here = fit.solution.parameters, _between(data, fit, j, np.array([batch]))
+    value, gradient = float(law(here, theta, j)[0]), law_gradient(here, theta, j)[0]
+    spread = max(float(gradient @ fit.covariance @ gradient), 0.0) * (fit.error.value or 0.0)
+    margin = t_quantile(fit.error.df) * float(np.sqrt(spread))
+    return Estimate(value, value - margin, value + margin, "converged", fit.error.reason)
 
 
-def _verdict(
-    data: CurveData, knees: Array, excess: Array, knee: float, h: float, error: ErrorVariance
-) -> Estimate:
+def _verdict(data: CurveData, fit: BatchFit, j: int) -> Estimate:
     """B_crit with its profile interval, or the bound that the cells allow."""
-    if error.value is None:
-        return nothing("not identified", error.reason)
-    limit = t_quantile(error.df) ** 2 * error.value
-    ends = accepted_range(np.log(knees), excess, limit)
-    low, high = (mapped(lambda z: float(np.exp(z)), end) for end in ends)
+    if fit.error.value is None:
+        return nothing("not identified", fit.error.reason)
+    knee, h = (float(fit.solution.parameters[i]) for i in (1 + 3 * j, 3 + 3 * j))
+    knee = float(np.exp(knee))
+    low, high = (mapped(lambda z: float(np.exp(z)), end) for end in fit.ends[j])
     first, last = float(data.x[0]), float(data.x[-1])
     if low is None and high is None:
         reason = "the curve over B has no knee that the noise would let one see"
@@ -222,28 +167,24 @@ def _verdict(
         return Estimate(first, None, bound, "at bound", "B_crit at or below the smallest batch")
     if low is None or high is None:
         side = "lower" if low is None else "upper"
-        return Estimate(None, low, high, "not identified", f"no {side} limit; {error.reason}")
-    return Estimate(knee, min(low, knee), max(high, knee), "converged", error.reason)
+        return Estimate(None, low, high, "not identified", f"the profile has no {side} limit")
+    return Estimate(knee, min(low, knee), max(high, knee), "converged", fit.error.reason)
 
 
-def _gamma(total: Array, error: ErrorVariance) -> Estimate:
-    """The shared exponent with its profile interval; weak where its grid ends cut it."""
-    at = int(np.argmin(total))
-    value = float(GAMMAS[at])
-    if error.value is None:
-        return Estimate(value, None, None, "not identified", error.reason)
-    limit = t_quantile(error.df) ** 2 * error.value
-    low, high = accepted_range(GAMMAS, total - total.min(), limit)
+def _gamma(fit: BatchFit) -> Estimate:
+    """The shared exponent with its profile interval; weak where its bounds cut it."""
+    value = float(fit.solution.parameters[0])
+    if fit.error.value is None:
+        return Estimate(value, None, None, "not identified", fit.error.reason)
+    low, high = fit.gamma_ends
     cut = low is None or high is None
-    low, high = low or float(GAMMAS[0]), high or float(GAMMAS[-1])
-    if at in (0, GAMMAS.size - 1):
+    low, high = min(low or GAMMA_BOUNDS[0], value), max(high or GAMMA_BOUNDS[1], value)
+    if 0 in fit.solution.at_bound:
         return Estimate(value, low, high, "at bound", f"weak: gamma at its bound {value:.3g}")
-    return Estimate(
-        value, low, high, "converged", "weak: the interval reaches gamma's bound" if cut else ""
-    )
+    weak = "weak: the interval reaches gamma's bound" if cut else ""
+    return Estimate(value, low, high, "converged", weak)
 
 
 def _events(data: CurveData, optimum: Estimate) -> Estimate:
     """A batch in sequences as loss positions a step."""
-    each = float(np.median(data.columns["sequence_events"]))
-    return carried(optimum, lambda batch: batch * each)
+    return carried(optimum, lambda batch: batch * float(np.median(data.columns["sequence_events"])))

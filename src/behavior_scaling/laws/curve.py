@@ -122,7 +122,7 @@ def curve_data(
     if outside.any():
         value = ms[np.flatnonzero(outside)[0]]
         raise LawsError(
-            f"values: {value!r} has no {transform.name} (domain {transform.lower} to "
+            f"values: {float(value)!r} has no {transform.name} (domain {transform.lower} to "
             f"{transform.upper}, ends excluded)"
         )
     order = np.argsort(xs, kind="stable")

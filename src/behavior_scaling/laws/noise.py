@@ -10,7 +10,6 @@ curve does not describe the cells and the scatter is used instead, which widens 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,14 +44,19 @@ class ErrorVariance:
     reason: str = ""
 
 
-def pooled(groups: Sequence[npt.ArrayLike]) -> tuple[float, int]:
-    """Sum of squares around the group means, and its degrees of freedom."""
-    total, df = 0.0, 0
-    for index, group in enumerate(groups):
-        values = vector(group, f"group {index}")
-        total += float(np.sum((values - values.mean()) ** 2)) if values.size else 0.0
-        df += max(values.size - 1, 0)
-    return total, df
+def pooled(cells: npt.ArrayLike, values: npt.ArrayLike) -> tuple[float, int]:
+    """Sum of squares of runs around their cells' means, and its degrees of freedom.
+
+    Args:
+        cells: [runs] label of each run's cell.
+        values: [runs] metric, own unit.
+    """
+    value = vector(values, "values")
+    _, index, counts = np.unique(np.asarray(cells), return_inverse=True, return_counts=True)
+    if index.size != value.size:
+        raise LawsError(f"cells: {index.size} labels for {value.size} values")
+    centred = value - (np.bincount(index, value, counts.size) / counts)[index]
+    return float(centred @ centred), int(np.sum(counts - 1))
 
 
 def noise_levels(

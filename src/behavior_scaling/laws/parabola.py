@@ -19,6 +19,8 @@ from behavior_scaling.laws.noise import ErrorVariance, error_variance
 from behavior_scaling.laws.parts import drawn, exponential, in_own_unit, log_grid, nothing
 from behavior_scaling.laws.results import CurveFit, Estimate
 
+REACH = 10.0  # half-spans of the grid beyond which a vertex is not followed
+
 
 @dataclass(frozen=True)
 class Parabola:
@@ -90,6 +92,8 @@ def _vertex(
     root = float(np.sqrt(max(b * b - a * c, 0.0)))
     if a > 0:
         low, high = (-b - root) / a, (-b + root) / a
+        if inside and max(-low, high) > REACH:
+            return nothing("not identified", "the interval reaches far beyond the grid"), None
         if inside:
             slope_variance = sigma[1, 1] + 4 * best * sigma[1, 2] + 4 * best**2 * sigma[2, 2]
             wide = "interval reaches beyond the grid" if low < -1 or high > 1 else ""
@@ -113,7 +117,7 @@ def _vertex(
 
 
 def _outside(best: float, bound: float, center: float, half: float) -> Estimate:
-    at = center + half * bound
+    at = center + half * float(np.clip(bound, -REACH, REACH))
     side = "right" if best > 0 else "left"
     low, high = (at, None) if best > 0 else (None, at)
     reason = f"the minimum lies to the {side} of the grid: one-sided bound"

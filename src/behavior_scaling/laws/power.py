@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from behavior_scaling.laws.arrays import LEVEL, Array, LawsError, vector
 from behavior_scaling.laws.noise import NoiseLevel, error_variance, resample
-from behavior_scaling.laws.parts import nothing
+from behavior_scaling.laws.parts import CURVE_POINTS, nothing
 from behavior_scaling.laws.results import Estimate
 from behavior_scaling.laws.solver import minimise
 from behavior_scaling.laws.trend import fit_trend
@@ -89,7 +89,7 @@ def _plain(c: Array, y: Array, v: Array | None) -> PowerFit:
         "converged",
         "no interval: a follows from b (one is the other's lever arm)",
     )
-    x = np.geomspace(c[0], c[-1], 49)
+    x = np.geomspace(c[0], c[-1], CURVE_POINTS)
     fitted = np.exp(level.value + slope.value * (np.log(x) - trend.center))
     return PowerFit(PLAIN_FORM, {"a": a, "b": b}, _plain_tuple(x), _plain_tuple(fitted), ())
 
@@ -134,10 +134,10 @@ def _with_floor(c: Array, y: Array, v: Array | None, seed: int, resamples: int) 
         "a": _estimate(own_a, a_low, a_high, 1 in solution.at_bound, "a at its bound 0"),
         "b": _estimate(b, low[2], high[2], 2 in solution.at_bound, "b at its bound"),
     }
-    if a == 0:
+    if 1 in solution.at_bound:
         flat = nothing("not identified", "the loss does not fall with compute")
         coefficients = {"E": coefficients["E"], "a": coefficients["a"], "b": flat}
-    x = np.geomspace(c[0], c[-1], 49)
+    x = np.geomspace(c[0], c[-1], CURVE_POINTS)
     drawn = floor + a * np.exp(-b * (np.log(x) - center))
     notes = (error.reason,) if error.reason else ()
     return PowerFit(FLOOR_FORM, coefficients, _plain_tuple(x), _plain_tuple(drawn), notes)
@@ -154,25 +154,31 @@ def _estimate(value: float, low: float, high: float, bound: bool, reason: str) -
 
 
 def _scan(log_c: Array, y: Array, weight: Array) -> Array:
-    """[r, 3] best (E, a, b) of each row of y [r, n] over a grid of b, E and a >= 0."""
-    b = np.geomspace(*B_BOUNDS, SCAN)
-    u = np.exp(-b[:, None] * log_c)  # [b, n]
-    share = weight / weight.sum()
-    mean_u, mean_y = u @ share, y @ share
-    centred = (u - mean_u[:, None]) * weight
-    suu = np.sum(centred * u, axis=1)
-    a = np.maximum((y @ centred.T) / suu, 0.0)  # [r, b]
-    floor = mean_y[:, None] - a * mean_u
-    through = np.maximum((y * weight) @ u.T / np.sum(weight * u * u, axis=1), 0.0)
-    a = np.where(floor < 0, through, a)
-    floor = np.maximum(floor, 0.0)
-    rss = np.stack(
-        [((y - floor[:, k, None] - a[:, k, None] * u[k]) ** 2) @ weight for k in range(b.size)],
-        axis=1,
-    )
-    best = np.argmin(rss, axis=1)
+    """[r, 3] best (E, a, b) of each row of y [r, n]: a grid over log b, then its parabola."""
+    log_b = np.linspace(float(np.log(B_BOUNDS[0])), float(np.log(B_BOUNDS[1])), SCAN)
+    rss = np.stack([_linear(np.exp(-np.exp(z) * log_c), y, weight)[2] for z in log_b], axis=1)
+    i = np.clip(np.argmin(rss, axis=1), 1, SCAN - 2)
     rows = np.arange(y.shape[0])
-    return np.stack([floor[rows, best], a[rows, best], b[best]], axis=1)
+    left, middle, right = (rss[rows, i + k] for k in (-1, 0, 1))
+    bend = left - 2 * middle + right
+    shift = np.where(bend > 0, 0.5 * (left - right) / np.where(bend > 0, bend, 1.0), 0.0)
+    step = log_b[1] - log_b[0]
+    b = np.exp(np.clip(log_b[i] + step * np.clip(shift, -1.0, 1.0), *np.log(B_BOUNDS)))
+    floor, a, _ = _linear(np.exp(-b[:, None] * log_c), y, weight)
+    return np.stack([floor, a, b], axis=1)
+
+
+def _linear(u: Array, y: Array, weight: Array) -> tuple[Array, Array, Array]:
+    """E, a >= 0 and the residual sum of every row of y [r, n], for u [n] or [r, n]."""
+    share = weight / weight.sum()
+    mean_u, mean_y = np.asarray(u @ share), y @ share
+    centred = (u - mean_u[..., None]) * weight
+    a = np.maximum(np.sum(centred * y, axis=-1) / np.sum(centred * u, axis=-1), 0.0)
+    floor = mean_y - a * mean_u
+    through = np.sum(weight * u * y, axis=-1) / np.sum(weight * u * u, axis=-1)
+    a = np.where(floor < 0, np.maximum(through, 0.0), a)
+    floor = np.maximum(floor, 0.0)
+    return floor, a, ((y - floor[:, None] - a[:, None] * u) ** 2) @ weight
 
 
 def _plain_tuple(values: Array) -> tuple[float, ...]:

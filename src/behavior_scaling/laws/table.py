@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from behavior_scaling.laws.arrays import Array, LawsError
 from behavior_scaling.laws.curve import CurveData, curve_data
-from behavior_scaling.laws.noise import NoiseLevel, noise_levels
+from behavior_scaling.laws.noise import NoiseLevel, noise_levels, pooled
 from behavior_scaling.laws.transforms import Transform, is_maximised
 
 if TYPE_CHECKING:
@@ -65,12 +65,12 @@ def check_runs(runs: pd.DataFrame) -> None:
             that cannot be; the message names the column and the run.
     """
     _need(runs, REQUIRED, "every axis")
-    unknown = sorted(set(runs["axis"]) - {*AXES, "control"})
+    unknown = sorted(set(runs["axis"]) - {*AXES, "control"}, key=str)
     if unknown:
         raise LawsError(f"runs: column 'axis' holds {unknown[0]!r}; known: {', '.join(AXES)}")
     _positive(runs, "budget")
     for axis, arms in ARMS.items():
-        found = sorted(set(runs.loc[runs["axis"] == axis, "arm"].fillna("")) - set(arms))
+        found = sorted(set(runs.loc[runs["axis"] == axis, "arm"].fillna("")) - set(arms), key=str)
         if found:
             raise LawsError(f"runs: column 'arm' holds {found[0]!r} on axis {axis}; known: {arms}")
 
@@ -116,7 +116,7 @@ def _cells(frame: pd.DataFrame) -> npt.NDArray[np.int64]:
 
 def seed_noise(runs: pd.DataFrame, metric: str) -> Noise:
     """Noise level of every (stage, budget), in the metric's own unit."""
-    done = runs[(runs["outcome"] == "done")].drop_duplicates("id")
+    done = runs[runs["outcome"] == "done"].drop_duplicates("id")
     value = numbers(done, metric)
     done, value = done[np.isfinite(value)], value[np.isfinite(value)]
     cell = _cells(done)
@@ -124,7 +124,7 @@ def seed_noise(runs: pd.DataFrame, metric: str) -> Noise:
     stage, budget = numbers(done, "stage"), numbers(done, "budget")
     for s in np.unique(stage):
         here = np.unique(budget[stage == s])
-        parts = [_within(cell[m], value[m]) for c in here for m in [(stage == s) & (budget == c)]]
+        parts = [pooled(cell[m], value[m]) for c in here for m in [(stage == s) & (budget == c)]]
         fitted = noise_levels(here, [p[0] for p in parts], [p[1] for p in parts])
         levels.update({(int(s), c): level for c, level in fitted.items()})
     return levels
@@ -149,7 +149,7 @@ def metric_curves(
     curves = []
     for c in np.unique(budget[usable]):
         mask = usable & (budget == c)
-        within, _ = _within(cell[mask], value[mask])
+        within, _ = pooled(cell[mask], value[mask])
         mean = _Mean(cell[mask])
         curves.append(
             curve_data(
@@ -182,7 +182,7 @@ def metric_values(frame: pd.DataFrame, metric: str) -> Array:
     if bad.any():
         at = int(np.flatnonzero(bad)[0])
         raise LawsError(
-            f"runs: column {metric!r} holds {value[at]!r} in run {frame['id'].iloc[at]}; "
+            f"runs: column {metric!r} holds {float(value[at])!r} in run {frame['id'].iloc[at]}; "
             f"it lies between 0 and {high}"
         )
     return np.where(np.isfinite(value), value, np.nan)
@@ -203,13 +203,6 @@ class _Mean:
 
     def __call__(self, values: Array) -> Array:
         return np.asarray(np.bincount(self.index, values) / self.counts)
-
-
-def _within(cell: npt.NDArray[np.int64], value: Array) -> tuple[float, float]:
-    """Sum of squares around the cell means and its degrees of freedom."""
-    mean = _Mean(cell)
-    centred = value - mean(value)[mean.index]
-    return float(centred @ centred), float(np.sum(mean.counts - 1))
 
 
 def numbers(frame: pd.DataFrame, column: str) -> Array:
@@ -237,6 +230,6 @@ def _positive(frame: pd.DataFrame, column: str, *, zero: bool = False) -> None:
     if not good.all():
         at = int(np.flatnonzero(~good)[0])
         raise LawsError(
-            f"runs: column {column!r} holds {value[at]!r} in run {frame['id'].iloc[at]}; it must "
-            f"be a {'non-negative' if zero else 'positive'} number"
+            f"runs: column {column!r} holds {float(value[at])!r} in run {frame['id'].iloc[at]}; it "
+            f"must be a {'non-negative' if zero else 'positive'} number"
         )

@@ -21,8 +21,9 @@ from behavior_scaling.laws.arrays import Array
 ALPHA_BOUNDS = (0.2, 3.0)
 BETA_BOUNDS = (0.1, 2.0)
 GRID = 24
+Objective = Callable[[Array, Array], Array]
 STENCIL = 0.02  # of log exponent, for the curvature in refine()
-ROUNDS = 6
+ROUNDS = 5
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def level(budget: Budget, alpha: float, beta: float, a: float, b: float, shift: 
 
 
 def refine(
-    objective: Callable[[Array, Array], Array],
+    objective: Objective,
     alpha: Array,
     beta: Array,
     *,
@@ -172,4 +173,4 @@ def _newton_step(around: Array, h: float, move: tuple[bool, bool]) -> Array:
     steep = np.maximum(np.hypot(ga, gb), 1e-300)
     da = np.where(convex, -(bb * ga - ab * gb) / safe, -0.2 * ga / steep)
     db = np.where(convex, -(aa * gb - ab * ga) / safe, -0.2 * gb / steep)
-    return np.clip(np.stack([da, db], axis=1), -0.7, 0.7)
+    return np.asarray(np.clip(np.stack([da, db], axis=1), -0.7, 0.7))

@@ -25,6 +25,7 @@ from behavior_scaling.laws.two_term_grid import (
     BETA_BOUNDS,
     GRID,
     Budget,
+    Objective,
     coarse_grid,
     free,
     refine,
@@ -34,6 +35,7 @@ from behavior_scaling.laws.two_term_grid import (
 from behavior_scaling.laws.two_term_joint import closed_form_optimum, fit_joint, jacobian
 
 OPTIMA = 49
+ABSENT = 1e-6  # of a curve's range: a term below it is rounding
 NEAR = np.array([0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 6.0, 10.0])  # standard errors
 
 
@@ -113,6 +115,18 @@ def joint_noise(curves: Sequence[CurveData]) -> NoiseLevel:
     return NoiseLevel(1.0, min(d.noise.df for d in curves))
 
 
+def lowest_free(budgets: Sequence[Budget], start: Array) -> float:
+    """Least residual sum of the law over some budgets, any exponents."""
+
+    def objective(alphas: Array, betas: Array) -> Array:
+        return np.asarray(np.sum([free(sums(d, alphas, betas)) for d in budgets], axis=0))
+
+    alpha, beta = coarse_grid()
+    node = np.unravel_index(int(np.argmin(objective(alpha, beta))), alpha.shape)
+    starts = np.array([[alpha[node], beta[node]], [start[0], start[1]]])
+    return float(refine(objective, starts[:, 0], starts[:, 1]).min())
+
+
 @dataclass(frozen=True)
 class _Search:
     """The profile searches around one joint fit."""
@@ -121,13 +135,12 @@ class _Search:
     solution: Solution
     rss: float
     covariance: Array
-    error: ErrorVariance
+    error: ErrorVariance  # known wherever a search starts
 
     @property
     def limit(self) -> float:
         """Largest excess of an accepted value."""
-        assert self.error.value is not None
-        return t_quantile(self.error.df) ** 2 * self.error.value
+        return t_quantile(self.error.df) ** 2 * (self.error.value or 0.0)
 
     def optimum(self, j: int, log_reference: float) -> OptimumRange:
         """Budget j's optimum: every log u* on the grid with all else refitted."""
@@ -141,7 +154,7 @@ class _Search:
         grid = np.linspace(2 * first - last, 2 * last - first, OPTIMA)
         if value is not None and grid[0] < np.log(value) < grid[-1]:
             row = _optimum_gradient(theta, j, float(np.log(value)))
-            grid = _denser(grid, float(np.log(value)), self._standard_error(row))
+            grid = denser(grid, float(np.log(value)), self._standard_error(row))
         coarse_a, coarse_b = coarse_grid()
         others = self._others(j, coarse_a, coarse_b)
         own_sums = sums(budget, coarse_a, coarse_b)
@@ -152,8 +165,8 @@ class _Search:
             fixed = with_optimum(s, alphas, betas, grid[:, None])
             return fixed + self._others(j, alphas, betas)
 
-        excess = self._refined(objective, on_grid.reshape(grid.size, -1)) - self.rss
-        low, high = accepted_range(grid, excess, self.limit)
+        best = self._refined(objective, on_grid.reshape(grid.size, -1))
+        low, high = accepted_range(grid, best - best.min(), self.limit)
         return OptimumRange(
             own,
             mapped(lambda z: float(np.exp(z + log_reference)), low),
@@ -167,41 +180,49 @@ class _Search:
                 total = total + free(sums(d, alpha, beta))
         return total
 
-    def _refined(self, objective: object, on_grid: Array) -> Array:
-        """Lowest of two searches: from the best coarse node, and from the solver's exponents."""
-        assert callable(objective)
-        coarse_a, coarse_b = (grid.ravel() for grid in coarse_grid())
+    def _refined(self, objective: Objective, on_grid: Array) -> Array:
+        """From the best coarse node or the solver's exponents, whichever starts lower."""
+        coarse = np.stack([grid.ravel() for grid in coarse_grid()], axis=1)
         node = np.argmin(on_grid, axis=1)
-        theta = self.solution.parameters
-        same = np.ones(node.size)
-        return np.minimum(
-            refine(objective, coarse_a[node], coarse_b[node]),
-            refine(objective, same * theta[0], same * theta[1]),
-        )
+        solved = np.tile(self.solution.parameters[:2], (node.size, 1))
+        there = objective(solved[:, :1], solved[:, 1:])[:, 0]
+        lower = there <= on_grid[np.arange(node.size), node]
+        start = np.where(lower[:, None], solved, coarse[node])
+        return refine(objective, start[:, 0], start[:, 1])
 
     def _standard_error(self, gradient: Array) -> float:
-        assert self.error.value is not None
-        return float(np.sqrt(max(gradient @ self.covariance @ gradient, 0.0) * self.error.value))
+        spread = max(float(gradient @ self.covariance @ gradient), 0.0)
+        return float(np.sqrt(spread * (self.error.value or 0.0)))
 
     def exponent(self, name: str, index: int, bounds: tuple[float, float]) -> Estimate:
         """An exponent with its profile interval, cut at the bounds; at a bound it is weak."""
         value = float(self.solution.parameters[index])
-        if not np.any(self.solution.parameters[3 + index :: 3] > 0):
+        if self._absent(index):
             term = ("rising", "falling")[index]
             return nothing("not identified", f"no budget has a {term} term, so {name} is free")
         low, high = (None, None) if self.error.value is None else self._ends(index, bounds)
+        low, high = mapped(lambda v: min(v, value), low), mapped(lambda v: max(v, value), high)
         if index in self.solution.at_bound:
             return Estimate(value, low, high, "at bound", f"weak: {name} at its bound {value:.3g}")
         cut = low == bounds[0] or high == bounds[1]
         weak = f"weak: the interval reaches {name}'s bound" if cut else ""
         return Estimate(value, low, high, "converged", weak)
 
+    def _absent(self, index: int) -> bool:
+        """Whether the rising (0) or falling (1) term moves no budget's curve noticeably."""
+        theta = self.solution.parameters
+        for j, d in enumerate(self.budgets):
+            power = np.exp((theta[0], -theta[1])[index] * d.log_u)
+            if theta[3 + index + 3 * j] * np.ptp(power) > ABSENT * np.ptp(d.y):
+                return False
+        return True
+
     def _ends(self, index: int, bounds: tuple[float, float]) -> tuple[float, float]:
         value = float(self.solution.parameters[index])
         gradient = np.zeros(self.solution.parameters.size)
         gradient[index] = 1.0 / value
         grid = np.geomspace(*bounds, GRID)
-        grid = np.exp(_denser(np.log(grid), np.log(value), self._standard_error(gradient)))
+        grid = np.exp(denser(np.log(grid), np.log(value), self._standard_error(gradient)))
         grid = np.unique(np.clip(grid, *bounds))
         other = np.geomspace(*(BETA_BOUNDS, ALPHA_BOUNDS)[index], GRID)
 
@@ -216,7 +237,7 @@ class _Search:
             *((grid, start) if index == 0 else (start, grid)),
             move=(index == 1, index == 0),
         )
-        low, high = accepted_range(grid, best - self.rss, self.limit)
+        low, high = accepted_range(grid, best - best.min(), self.limit)
         return low or bounds[0], high or bounds[1]
 
 
@@ -230,7 +251,7 @@ def _optimum_gradient(theta: Array, j: int, log_u: float) -> Array:
     return out
 
 
-def _denser(grid: Array, at: float, sigma: float) -> Array:
+def denser(grid: Array, at: float, sigma: float) -> Array:
     """The grid with points around a value, in units of its standard error."""
     near = at + sigma * np.concatenate([-NEAR, [0.0], NEAR])
     inside = (near > grid[0]) & (near < grid[-1])

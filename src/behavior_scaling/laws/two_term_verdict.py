@@ -3,6 +3,8 @@
 Each rival replaces this budget's curve (the others keep the shared law): y0 + a x^alpha,
 y0 + b x^-beta with an exponent of its own, or a constant. AICc = n log(RSS / n) + 2 k +
 2 k (k + 1) / (n - k - 1), n the runs (replicates included), k the parameters and the variance.
+Where the two-term law does not win, one monotone law does (over the other and the constant) and
+the profile of x* reaches that end of the grid, the optimum is 'at bound'; else 'not identified'.
 """
 
 from __future__ import annotations
@@ -11,13 +13,15 @@ from dataclasses import replace
 
 import numpy as np
 
+from behavior_scaling.laws.arrays import lowest
 from behavior_scaling.laws.curve import CurveData
 from behavior_scaling.laws.parts import nothing
 from behavior_scaling.laws.results import Estimate
-from behavior_scaling.laws.two_term_grid import coarse_grid, falling, free, rising, sums
-from behavior_scaling.laws.two_term_profile import Profile
+from behavior_scaling.laws.two_term_grid import ALPHA_BOUNDS, BETA_BOUNDS, falling, rising, sums
+from behavior_scaling.laws.two_term_profile import Profile, lowest_free
 
 GAIN = 4.0
+FINE = 200
 SIDE = 2  # cells wanted on each side of an optimum
 
 
@@ -49,10 +53,11 @@ def verdict(data: CurveData, fit: Profile, j: int) -> Estimate:
             return replace(below, reason=f"{left} cells below the optimum; {evidence}")
         if found.low is None or found.high is None:
             return nothing("not identified", f"the profile of x* has an open end; {evidence}")
-        return Estimate(found.value, found.low, found.high, "converged", evidence)
-    if down <= full and min(flat, up) - down > GAIN:
+        low, high = min(found.low, found.value), max(found.high, found.value)
+        return Estimate(found.value, low, high, "converged", evidence)
+    if min(flat, up) - down > GAIN and (found.high is None or found.high >= last):
         return replace(above, reason=f"monotone: falls up to the largest x; {evidence}")
-    if up <= full and min(flat, down) - up > GAIN:
+    if min(flat, down) - up > GAIN and (found.low is None or found.low <= first):
         return replace(below, reason=f"monotone: rises from the smallest x; {evidence}")
     return nothing("not identified", evidence)
 
@@ -60,18 +65,17 @@ def verdict(data: CurveData, fit: Profile, j: int) -> Estimate:
 def _criteria(fit: Profile, j: int) -> tuple[float, float, float, float]:
     """AICc of the two-term law and of budget j rising, falling or constant."""
     runs, count = sum(d.runs for d in fit.curves), len(fit.budgets)
-    alpha, beta = coarse_grid()
-    own = sums(fit.budgets[j], alpha, beta)
-    rest = [free(sums(d, alpha, beta)) for i, d in enumerate(fit.budgets) if i != j]
-    others = float(np.sum(rest, axis=0).min()) if rest else 0.0
+    rest = tuple(d for i, d in enumerate(fit.budgets) if i != j)
+    others = lowest_free(rest, fit.solution.parameters[:2]) if rest else 0.0
     other_parameters = 2 + 3 * len(rest) if rest else 0
+    own = sums(fit.budgets[j], np.geomspace(*ALPHA_BOUNDS, FINE), np.geomspace(*BETA_BOUNDS, FINE))
 
     def criterion(rss: float, parameters: int) -> float:
         return aicc(max(rss, fit.rounding) + fit.within, runs, parameters + 1)
 
     return (
         criterion(fit.rss, 2 + 3 * count),
-        criterion(others + float(rising(own).min()), other_parameters + 3),
-        criterion(others + float(falling(own).min()), other_parameters + 3),
+        criterion(others + float(lowest(rising(own), axis=0)), other_parameters + 3),
+        criterion(others + float(lowest(falling(own), axis=0)), other_parameters + 3),
         criterion(others + own.yy, other_parameters + 1),
     )

@@ -2,12 +2,14 @@
 
 Choices: loss and gradients are computed together, a block of positions at a time, so that the
 logits of a block stay in cache and memory does not grow with positions x candidates. On one CPU
-thread this is 1.5 to 4 times faster than cross_entropy over a logit matrix. torch 2.13 has
-torch.nn.functional.linear_cross_entropy, which serves neither case here: its reference path
-keeps the matrix and is as slow, its chunked path was slower still, and neither takes the mask
-and correction that sampled candidates need. Powers of 2 are used because torch's exp2 takes a
-third of the time of exp; products are written with the narrow dimension first, which small widths
-need to be fast. Under autocast the products run in its type, everything else in float32.
+thread this took 1/4 (d = 8) to 2/3 (d = 64) of the time of cross_entropy over a logit matrix at
+1,700 to 4,600 candidates, and about the same at 200. torch 2.13 has
+torch.nn.functional.linear_cross_entropy, which agrees and gives no warning, but serves neither
+case: its default path keeps the matrix and takes as long as cross_entropy, its chunked path took
+longer still, and neither takes the mask and the correction that sampled candidates need. Powers
+of 2 are used because torch's exp2 takes a third of the time of exp; products are written with the
+narrow dimension first, which small widths need to be fast. Under autocast the products run in its
+type, everything else in float32.
 """
 
 from __future__ import annotations
@@ -113,7 +115,7 @@ class _CrossEntropy(torch.autograd.Function):
             return nats.mean()
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = grad_outputs
         parts = [
@@ -132,5 +134,5 @@ def _scores(
         return (scaled.to(narrow.dtype) @ narrow).float()
     start = bias.index_select(0, rows[part])
     if narrow.dtype == torch.float32:
-        return start.addmm_(scaled, narrow)
+        return torch.addmm(start, scaled, narrow, out=start)  # addmm_ escapes FLOP counters
     return start.add_(scaled.to(narrow.dtype) @ narrow)

@@ -37,6 +37,10 @@ class Embedder(nn.Module):
         generator: torch.Generator,
     ):
         super().__init__()
+        self.table: Tensor  # [U, e] vectors of the codes in use; these three if tokens are read
+        self.index: Tensor  # int32 [V, T] rows of `table`
+        self.share: Tensor  # [V, T] weights over their sum
+        self.features: Tensor  # [V, e] mean codes at unit RMS, otherwise
         check_items(codes, weights, codebook_rows)
         self.spec = spec
         share = weights.float() / weights.float().sum(1, keepdim=True)
@@ -53,11 +57,10 @@ class Embedder(nn.Module):
         else:
             self._fixed("features", mean_codes(table, index, share))
         gain = 1 / math.sqrt(2 * max(1, spec.depth))
-        self.blocks = nn.ModuleList(
-            self._block(spec, generator, gain) for _ in range(spec.depth)
-        )
+        self.blocks = nn.ModuleList(self._block(spec, generator, gain) for _ in range(spec.depth))
         if spec.kind != "fixed":
-            self.out = Matrix(spec.width, width, generator)
+            # Keeps scores near N(0, 1) at the start where the item vectors have rank e < d.
+            self.out = Matrix(spec.width, width, generator, min(1.0, (spec.width / width) ** 0.5))
 
     def forward(self, item_ids: Tensor) -> Tensor:
         """Item ids int [n] -> vectors [n, d]."""
@@ -100,7 +103,7 @@ def mean_codes(table: Tensor, index: Tensor, share: Tensor) -> Tensor:
     """Weighted mean of codes at unit RMS: table [U, e], index and share [V, T] -> [V, e]."""
     blocks = [
         (table[i] * s[:, :, None]).sum(1)
-        for i, s in zip(index.split(ITEM_BLOCK), share.split(ITEM_BLOCK), strict=True)
+        for i, s in zip(torch.split(index, ITEM_BLOCK), torch.split(share, ITEM_BLOCK), strict=True)
     ]
     return rms_norm(torch.cat(blocks))
 

@@ -86,9 +86,8 @@ def step_loss(
         vectors = model.item_vectors(distinct)
         embedded = distinct.shape[0]
     gathered = vectors.index_select(0, wanted)
-    past, future, *rest = gathered.split(
-        [inputs.shape[0], targets.shape[0], wanted.shape[0] - inputs.shape[0] - targets.shape[0]]
-    )
+    sizes = [inputs.shape[0], targets.shape[0]]
+    past, future, rest = torch.split(gathered, [*sizes, wanted.shape[0] - sum(sizes)])
     states = model.states(past.view(*batch.inputs.shape, -1), batch.document)
     queries = states.view(-1, states.shape[-1]).index_select(0, scored) * model.scale()
     loss = objective.loss(
@@ -96,7 +95,7 @@ def step_loss(
         targets,
         future,
         candidates,
-        vectors if candidates.everything else rest[0],
+        vectors if candidates.everything else rest,
         _sequences(batch, targets, scored),
     )
     return StepResult(loss, scored.shape[0], embedded, candidates.items.shape[0])

@@ -66,7 +66,7 @@ class TwoPart(nn.Module):
     def catalogue_vectors(self) -> Tensor:
         """Vectors of all items [V, d] in float32, without gradient, computed in blocks."""
         device = self.contextualizer.log_temperature.device
-        blocks = torch.arange(self.n_items, device=device).split(CATALOGUE_BLOCK)
+        blocks = torch.split(torch.arange(self.n_items, device=device), CATALOGUE_BLOCK)
         return torch.cat([self.item_vectors(block).float() for block in blocks])
 
     def states(self, vectors: Tensor, document: Tensor) -> Tensor:
@@ -90,5 +90,3 @@ class TwoPart(nn.Module):
         return (log_temperature + (clamped - log_temperature).detach()).exp() / math.sqrt(
             self.width
         )
-
-

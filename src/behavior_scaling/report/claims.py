@@ -15,7 +15,6 @@ from typing import Any
 import pandas as pd
 
 from behavior_scaling.files import write_text
-from behavior_scaling.report import tidy
 from behavior_scaling.report.claims_file import Claim, ClaimList, load_claims
 from behavior_scaling.report.estimates import Found, find
 from behavior_scaling.report.inputs import Results, load_results
@@ -54,18 +53,14 @@ def judge(results: Results, claims: ClaimList) -> list[Judged]:
     return judged
 
 
-def make_claims(results_dir: Path) -> list[Path]:
-    """Write claims.json, tables/claims.csv and tables/claims.md; returns their paths."""
+def make_claims(results_dir: Path) -> Path:
+    """Write claims.json: marks and their meaning, and every claim; returns its path."""
     claims = load_claims()
     judged = judge(load_results(results_dir), claims)
     body = {"marks": claims.marks, "claims": [_json(item) for item in judged]}
-    paths = [results_dir / "claims.json"]
-    paths += [results_dir / "tables" / f"claims.{kind}" for kind in ("csv", "md")]
-    write_text(paths[0], json.dumps(body, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-    tidy.write_csv(claims_frame(judged), paths[1])
-    legend = "; ".join(f"[{mark}] {meaning}" for mark, meaning in claims.marks.items())
-    write_text(paths[2], f"{tidy.markdown(claims_table(judged))}\n\nMarks: {legend}.\n")
-    return paths
+    path = results_dir / "claims.json"
+    write_text(path, json.dumps(body, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    return path
 
 
 def claims_frame(judged: list[Judged]) -> pd.DataFrame:

@@ -11,9 +11,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from behavior_scaling.laws.results import CurveFit, Estimate
+from behavior_scaling.laws.results import AxisFit, CurveFit, Estimate
 from behavior_scaling.report.claims_file import Claim, Ours, load_claims
 from behavior_scaling.report.inputs import LocatedFit, Origin, Results
+from behavior_scaling.report.text import short_metric
 from behavior_scaling.report.verdict import Range
 
 ARM_ORDER = ("", "clean", "as_paper", "uniform", "popular")  # which arm answers, if several do
@@ -44,13 +45,18 @@ def find(results: Results, claim: Claim) -> Found:
     located = [_first(results, ours, metric) for metric in metrics]
     missing = [metric for metric, fit in zip(metrics, located, strict=True) if fit is None]
     if missing:
-        return Found(None, None, reason=f"no fit of {missing[0]} on axis {ours.axis}")
+        return Found(
+            None,
+            None,
+            reason=f"nothing was fitted by {short_metric(missing[0])} on axis {ours.axis}",
+        )
     fits = [fit for fit in located if fit is not None]
     fit, origin = fits[0].fit, fits[0].origin
-    flags = tuple(sorted({flag for item in fits for c in item.fit.curves for flag in c.flags}))
+    flags = _flags([item.fit for item in fits])
     budgets = _span([curve.budget for curve in fit.curves if curve.budget > 0])
     if ours.axis == "compute":
         budgets = _span(list(fit.curves[0].curve_x)) if fit.curves else None
+        flags = _study_flags(results, "allocation")
     if ours.exponent is not None:
         for name in ours.exponent:
             if name in fit.exponents:
@@ -63,6 +69,16 @@ def find(results: Results, claim: Claim) -> Found:
         if value is not None:
             values.append((curve.budget, value, f"{origin.key}.curves[{index}].{key}"))
     return _nearest(values, budgets, claim, flags, origin.file)
+
+
+def _flags(fits: list[AxisFit]) -> tuple[str, ...]:
+    return tuple(sorted({flag for fit in fits for curve in fit.curves for flag in curve.flags}))
+
+
+def _study_flags(results: Results, axis: str) -> tuple[str, ...]:
+    """What holds of an axis' models whatever is computed from them."""
+    known = _flags([located.fit for located in results.fits if located.fit.axis == axis])
+    return tuple(flag for flag in known if flag == "pre-bigram")
 
 
 def _first(results: Results, ours: Ours, metric: str) -> LocatedFit | None:
@@ -85,20 +101,20 @@ def _curve_value(
 
 
 def log_ratio(first: Estimate, second: Estimate) -> Estimate:
-    """first / second with the intervals combined in quadrature on the log scale."""
+    """The ratio of two estimates, with the intervals combined in quadrature on the log scale."""
     for one in (first, second):
         if one.status != "converged":
             return Estimate(None, None, None, one.status, one.reason)
     numbers = [v for one in (first, second) for v in (one.value, one.low, one.high)]
     if any(value is None or value <= 0 for value in numbers):
-        return Estimate(None, None, None, "not identified", "an interval is missing or not positive")
+        return Estimate(
+            None, None, None, "not identified", "an interval is missing or not positive"
+        )
     a, a_low, a_high, b, b_low, b_high = [math.log(v) for v in numbers if v is not None]
     low = math.hypot(a - a_low, b_high - b)
     high = math.hypot(a_high - a, b - b_low)
     middle = a - b
-    return Estimate(
-        math.exp(middle), math.exp(middle - low), math.exp(middle + high), "converged"
-    )
+    return Estimate(math.exp(middle), math.exp(middle - low), math.exp(middle + high), "converged")
 
 
 def _agreement(results: Results, ours: Ours, claim: Claim) -> Found:
@@ -115,7 +131,8 @@ def _agreement(results: Results, ours: Ours, claim: Claim) -> Found:
         if row.arm == arm and row.budget is not None
     ]
     span = _span([budget for budget, _, _ in values])
-    return _nearest(values, span, claim, (), "laws/agreement.json")
+    flags = _study_flags(results, ours.agreement or "")
+    return _nearest(values, span, claim, flags, "laws/agreement.json")
 
 
 def _nearest(
@@ -129,9 +146,7 @@ def _nearest(
         return Found(None, None, reason="no curve gives this value")
     target = math.log(load_claims().budgets_of(claim)[0])
     identified = [item for item in values if item[1].status == "converged"] or values
-    at, estimate, key = min(
-        identified, key=lambda item: abs(math.log(max(item[0], 1.0)) - target)
-    )
+    at, estimate, key = min(identified, key=lambda item: abs(math.log(max(item[0], 1.0)) - target))
     trend = tuple((budget, value) for budget, value, _ in values)
     return Found(estimate, budgets, at or None, trend, flags, Origin(file, key))
 

@@ -20,7 +20,7 @@ from behavior_scaling.report.text import AXES, LOSS, RECALL
 
 CELL = ["axis", "arm", "budget", "n_emb", "n_ctx", "batch", "in_batch", "uniform", "positions"]
 REQUIRED = [
-    "id", "study", "axis", "arm", "budget", "seed", "outcome", "error", "n_emb", "n_ctx",
+    "id", "study", "source", "axis", "arm", "budget", "seed", "outcome", "error", "n_emb", "n_ctx",
     "n_total", "share", "batch", "context", "tokens", "in_batch", "uniform", "n_cand_distinct",
     "objective", "positions", "unique_positions", "epochs", "d_over_n", "train_loss", "seconds",
     "n_items", "control", LOSS, RECALL,

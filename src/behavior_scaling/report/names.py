@@ -2,4 +2,7 @@
 
 FIGURES = ("allocation", "share", "batch", "negatives", "agreement", "compute")
 LAWS = ("allocation", "share", "batch", "negatives", "agreement", "compute")
-TABLES = ("runs", "optima", "agreement", "failures", "claims")
+TABLES = (
+    "runs", "optima", "optima_allocation", "optima_share", "optima_batch", "optima_negatives",
+    "exponents", "agreement", "failures", "claims",
+)  # fmt: skip

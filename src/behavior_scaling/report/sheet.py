@@ -10,6 +10,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -22,7 +23,7 @@ LEFT, RIGHT, BOTTOM, TOP = 0.62, 0.98, 0.44, 0.30  # around a panel: ticks, labe
 GAP = 0.06  # under a row
 LINE, TEXT_LINE = 0.118, 0.135  # inches a line of subtitle, of prose
 CHARACTERS = 21.5  # of subtitle in an inch
-TEXT_CHARACTERS = 20.5  # of prose in an inch
+TEXT_CHARACTERS = 19.5  # of prose in an inch
 
 Line = tuple[str, str]  # text, colour
 
@@ -92,7 +93,7 @@ def _add_panel(
             panel.height / height,
         )
     )
-    place = {"x": (left + 0.10) / WIDTH, "ha": "left", "va": "baseline"}
+    place: dict[str, Any] = {"x": (left + 0.10) / WIDTH, "ha": "left", "va": "baseline"}
     figure.text(
         y=(top - 0.19) / height, s=panel.title, fontsize=8.5, weight="bold", color=style.INK,
         **place,
@@ -105,7 +106,7 @@ def _add_panel(
 
 def _add_prose(figure: Figure, prose: Prose, left: float, top: float, width: float) -> None:
     height = figure.get_figheight()
-    place = {"x": (left + 0.10) / WIDTH, "ha": "left", "va": "baseline"}
+    place: dict[str, Any] = {"x": (left + 0.10) / WIDTH, "ha": "left", "va": "baseline"}
     figure.text(
         y=(top - 0.19) / height, s=prose.heading, fontsize=8.5, weight="bold", color=style.INK,
         **place,

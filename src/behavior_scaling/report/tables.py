@@ -14,8 +14,11 @@ import pandas as pd
 
 from behavior_scaling.laws.results import Estimate
 from behavior_scaling.report import tidy
+from behavior_scaling.report.claims import claims_frame, claims_table, judge
+from behavior_scaling.report.claims_file import load_claims
 from behavior_scaling.report.figures.frames import run_name
 from behavior_scaling.report.inputs import CELL, Results, load_results
+from behavior_scaling.report.names import TABLES
 from behavior_scaling.report.text import (
     AXES,
     LOSS,
@@ -30,32 +33,34 @@ from behavior_scaling.report.text import (
     short_metric,
 )
 
-NAMES = (
-    "runs", "optima", "exponents", "agreement", "failures", *(f"optima_{axis}" for axis in AXES)
-)  # fmt: skip
 SESSION_LOSS = LOSS.replace("/all/", "/session_start/")
 Row = dict[str, Any]
 Pair = tuple[Row, Row]  # the row with numbers, the row in words
 
 
 def make_tables(results_dir: Path) -> list[Path]:
-    """Write tables/<name>.csv and .md for every name in NAMES; returns the paths."""
+    """Write tables/<name>.csv and .md for every name in names.TABLES; returns the paths."""
     results = load_results(results_dir)
     optima = optima_table(results)
-    tables = {
+    pairs = {
         "runs": runs_table(results),
         "optima": optima,
         "exponents": exponents_table(results),
         "agreement": agreement_table(results),
         "failures": failures_table(results),
     } | {f"optima_{axis}": _headline(optima, axis) for axis in AXES}
+    tables = {
+        name: (pd.DataFrame([row for row, _ in found]), pd.DataFrame([words for _, words in found]))
+        for name, found in pairs.items()
+    }
+    judged = judge(results, load_claims())
+    tables["claims"] = (claims_frame(judged), claims_table(judged))
     paths = []
-    for name in NAMES:
-        numbers, words = zip(*pairs, strict=True) if (pairs := tables[name]) else ((), ())
+    for name in TABLES:
         stem = results_dir / "tables" / name
+        tidy.write_csv(tables[name][0], stem.with_suffix(".csv"))
+        tidy.write_markdown(tables[name][1], stem.with_suffix(".md"))
         paths += [stem.with_suffix(".csv"), stem.with_suffix(".md")]
-        tidy.write_csv(pd.DataFrame(list(numbers)), paths[-2])
-        tidy.write_markdown(pd.DataFrame(list(words)), paths[-1])
     return paths
 
 
@@ -64,8 +69,9 @@ def runs_table(results: Results) -> list[Pair]:
     pairs = []
     order = {axis: index for index, axis in enumerate((*AXES, "control"))}
     grouped = results.runs.groupby(["axis", "arm", "budget"])
-    for key in sorted(grouped.groups, key=lambda key: (order.get(key[0], 9), *key)):
-        (axis, arm, budget), rows = key, grouped.get_group(key)
+    keys: list[Any] = sorted(grouped.groups, key=lambda key: (order[key[0]], *key))
+    for axis, arm, budget in keys:
+        rows = grouped.get_group((axis, arm, budget))
         outcome = rows["outcome"].value_counts()
         done = int(outcome.get("done", 0))
         other = {str(k): int(v) for k, v in outcome.items() if k != "done"}
@@ -102,7 +108,7 @@ def optima_table(results: Results) -> list[Pair]:
             rows = rows[(rows["budget"] == curve.budget) & (rows["outcome"] == "done")]
             unit = "share" if fit.axis == "share" else ""
             place = {"axis": fit.axis, "arm": fit.arm, "metric": fit.metric}
-            row = place | {"budget": curve.budget, "runs": curve.runs, "cells": curve.cells}
+            row: Row = place | {"budget": curve.budget, "runs": curve.runs, "cells": curve.cells}
             row |= _flat("optimum", curve.optimum) | _flat("best", curve.best)
             row |= {"epochs_min": rows["epochs"].min(), "epochs_max": rows["epochs"].max()}
             row |= {"noise": curve.noise, "flags": ", ".join(curve.flags), "form": fit.form}
@@ -118,7 +124,9 @@ def optima_table(results: Results) -> list[Pair]:
                 "C": flops(curve.budget),
                 "optimum": f"{optimum_symbol(fit.axis, fit.arm)}: "
                 + estimate_text(curve.optimum, unit),
-                "value there": "–" if curve.best.value is None else estimate_text(curve.best, "metric"),
+                "value there": "–"
+                if curve.best.value is None
+                else estimate_text(curve.best, "metric"),
                 "follows": "; ".join(derived) or "–",
                 "epochs": _range(rows["epochs"], number),
                 "flags": ", ".join(curve.flags) or "–",
@@ -137,7 +145,7 @@ def exponents_table(results: Results) -> list[Pair]:
             found = dict(fit.curves[0].coefficients) if fit.curves else {}
         epochs = results.axis_runs("allocation" if fit.axis == "compute" else fit.axis)["epochs"]
         for name, value in found.items():
-            row = {"axis": fit.axis, "arm": fit.arm, "metric": fit.metric, "name": name}
+            row: Row = {"axis": fit.axis, "arm": fit.arm, "metric": fit.metric, "name": name}
             row |= _flat("", value) | {"reason": value.reason}
             row |= {"epochs_min": epochs.min(), "epochs_max": epochs.max(), "form": fit.form}
             words = {

@@ -121,7 +121,8 @@ def three_decimals(value: float) -> str:
 def estimate_text(estimate: Estimate, unit: str = "") -> str:
     """'5,300 (4,100 to 6,900)', or the status where nothing is identified.
 
-    Unit 'share' is printed in percent, 'metric' with three decimals, any other behind the value.    An estimate without a value may still know a bound: 'below 1,600, vertex outside the grid'.
+    Unit 'share' is printed in percent, 'metric' with three decimals, any other behind the value.
+    An estimate without a value may still know a bound: 'below 1,600, vertex outside the grid'.
     """
     word = {"share": percent, "metric": three_decimals}.get(unit, number)
     low, high = (None if v is None else word(v) for v in (estimate.low, estimate.high))
@@ -152,7 +153,9 @@ def metric_label(column: str) -> str:
         return column
     split, score, part, metric = parts
     words = "loss (nats per event)" if metric == "cross_entropy" else metric
-    extra = [text for text in (_SLICES.get(part, part), "raw score" if score == "raw" else "") if text]
+    extra = [
+        text for text in (_SLICES.get(part, part), "raw score" if score == "raw" else "") if text
+    ]
     return f"{split} {words}" + (f", {', '.join(extra)}" if extra else "")
 
 

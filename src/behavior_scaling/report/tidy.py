@@ -6,6 +6,7 @@ from the table is the figure drawn from the numbers; Markdown beside CSV for rea
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -44,16 +45,17 @@ def markdown(rows: pd.DataFrame) -> str:
     """A pipe table of the strings of `rows`; numbers are worded by the caller."""
     if rows.empty:
         return "*None.*"
-    cells = [[_cell(value) for value in row] for row in rows.itertuples(index=False)]
+    cells = [[escape(str(value)) for value in row] for row in rows.itertuples(index=False)]
     header = [str(name) for name in rows.columns]
     # Pandoc takes the relative widths of wide tables from the dashes.
     widths = [
-        min(40, max(len(head), *(len(row[column]) for row in cells)))
+        4 + min(34, max(len(head), *(len(row[column]) for row in cells)))
         for column, head in enumerate(header)
     ]
-    lines = [header, ["-" * max(3, width) for width in widths], *cells]
+    lines = [header, ["-" * width for width in widths], *cells]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _cell(value: object) -> str:
-    return str(value).replace("|", "\\|").replace("\n", " ")
+def escape(text: str) -> str:
+    """Plain text as Markdown: 'N*' and 'B_crit' keep their signs, also inside a table."""
+    return re.sub(r"([*_|<>^~$`\\])", r"\\\1", text.replace("\n", " "))

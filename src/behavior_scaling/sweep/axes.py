@@ -145,8 +145,12 @@ def batch(study: Study, maker: CellMaker) -> tuple[list[Cell], list[LeftOut]]:
             ]  # fmt: skip
             steps = made[0].positions / (size * study.data.context)
             steps_after_warmup = int(steps * (1 - study.optimizer.warmup))
+            reason = ""
             if steps_after_warmup < MIN_STEPS:
                 reason = f"{steps_after_warmup} steps after warm-up, fewer than {MIN_STEPS}"
+            elif objective.in_batch > size * study.data.context:
+                reason = f"a step has fewer targets than the {objective.in_batch} candidates asked"
+            if reason:
                 left.append(LeftOut("batch", axis.form, f"B={size}", budget, reason))
                 continue
             cells += made
@@ -176,12 +180,19 @@ def negatives(study: Study, maker: CellMaker) -> tuple[list[Cell], list[LeftOut]
                 parent = maker.make(shape, budget, seed, axis="parent", label="base point")
                 cells.append(
                     maker.make(
-                        shape, budget, seed, axis="negatives", arm=arm, label=label, stage=2,
+                        shape,
+                        budget,
+                        seed,
+                        axis="negatives",
+                        arm=arm,
+                        label=label,
+                        stage=2,
+                        batch=axis.batch,
                         control=arm == "uniform" and uniform == 0,
                         objective=ObjectiveSpec(axis.kind, in_batch, uniform, same),
                         parent=parent,
                     )
-                )  # fmt: skip
+                )
     return cells, left
 
 

@@ -27,6 +27,9 @@ MEASURED = (
     "flops_nominal", "flops_executed", "flops_cache",
 )  # fmt: skip
 
+# Columns that a table has even where no run came to an end.
+ALWAYS = (*MEASURED, "epochs", "flops_parent", "seconds", "events_per_second", "train_loss")
+
 
 def collect_runs(
     study: Study, plan: Plan, data: DataSpec, load: Callable[[str], Record]
@@ -52,7 +55,7 @@ def collect_runs(
     rows = []
     for cell in plan.cells:
         spec = resolve(cell, study, data)
-        row = _asked(study, cell, spec)
+        row = dict.fromkeys(ALWAYS) | _asked(study, cell, spec)
         found = fetch(spec.id)
         if isinstance(found, str):
             row |= {"outcome": "missing", "error": found}

@@ -57,7 +57,8 @@ def train_run(
         those of earlier processes that the checkpoint remembers.
 
     Raises:
-        ValueError: the data are not those of the spec, or the parent's embedder does not fit.
+        ValueError: the data are not those of the spec or leave nothing to evaluate, or the
+            parent's embedder does not fit.
         InterruptedRunError: `stopped` said so; the checkpoint is in the work folder.
     """
     began = time.monotonic()
@@ -123,6 +124,9 @@ def _check(spec: RunSpec, dataset: Dataset, parent_embedder: Path | None) -> Non
                 f"{dataset.path}: prepared with {field.name} {found!r}, "
                 f"the run {spec.id[:12]} needs {wanted!r}; prepare the data of its study"
             )
+    for split, n in dataset.meta.eval_positions.items():
+        if n == 0:
+            raise ValueError(f"{dataset.path}: no {split} event has a predecessor to predict from")
     if (spec.stage == 2) != (parent_embedder is not None):
         raise ValueError(f"run {spec.id[:12]} is of stage {spec.stage}: a parent is for stage 2")
 

@@ -11,16 +11,14 @@ from pathlib import Path
 
 from behavior_scaling.report import tidy
 from behavior_scaling.report.inputs import ReportError, Results, load_results
-
-NAMES = ("allocation", "share", "batch", "negatives", "agreement", "compute")
-FORMATS = ("pdf", "svg", "png")
+from behavior_scaling.report.names import FIGURES
 
 
 def make_figure(name: str, results_dir: Path, floors: Path, out_dir: Path) -> list[Path]:
     """Draw one figure into out_dir/<name>.{pdf,svg,png,csv}; returns the paths.
 
     Args:
-        name: one of NAMES.
+        name: one of names.FIGURES.
         results_dir: folder with runs.parquet and laws/.
         floors: what `behavior-scaling floors` wrote.
         out_dir: made if absent.
@@ -34,12 +32,12 @@ def make_figure(name: str, results_dir: Path, floors: Path, out_dir: Path) -> li
 def make_figures(results_dir: Path, floors: Path, out_dir: Path) -> list[Path]:
     """Draw every figure; returns the paths."""
     results = load_results(results_dir, floors)
-    return [path for name in NAMES for path in _write(name, results, out_dir)]
+    return [path for name in FIGURES for path in _write(name, results, out_dir)]
 
 
 def _write(name: str, results: Results, out_dir: Path) -> list[Path]:
-    if name not in NAMES:
-        raise ReportError(f"no figure is called {name!r}; choose from {', '.join(NAMES)}")
+    if name not in FIGURES:
+        raise ReportError(f"no figure is called {name!r}; choose from {', '.join(FIGURES)}")
     from behavior_scaling.report import style
 
     with style.applied():

@@ -43,7 +43,9 @@ ROW = 0.185  # inches a line of the table
 
 def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     """The figure and the tidy table that it draws."""
-    table = tidy.round_significant(frames.frame(_rows(results), extra=("p_value",), words=("reason",)))
+    table = tidy.round_significant(
+        frames.frame(_rows(results), extra=("p_value",), words=("reason",))
+    )
     budgets = results.budgets
     shown: list[Cell] = []
     for name in dict.fromkeys(table[table["kind"] == "cell"]["panel"]):
@@ -63,8 +65,9 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
 
 def _reading(table: pd.DataFrame) -> Prose:
     """How to read the figure, and which runs gave no point."""
-    words = axis.left_out_text(table).replace("of this axis ", "")
+    words = axis.left_out_text(table).replace(" of this axis", "")
     notes = [f"{sign} {reason}." for reason, sign in _signs(table).items()]
+    notes += [f"{text}." for text in table[table["kind"] == "note"]["label"]]
     return Prose("How to read", tuple((text, style.INK) for text in (READING, *notes, words)))
 
 
@@ -145,7 +148,7 @@ def _rho_table(axes: Axes, rho: pd.DataFrame) -> None:
     for side in axes.spines.values():
         side.set_visible(False)
     first, width = 0.34, 0.66 / max(1, len(columns))
-    small = {"fontsize": 6.6, "va": "center", "color": style.INK}
+    small: dict[str, Any] = {"fontsize": 6.6, "va": "center", "color": style.INK}
     for column, budget in enumerate(columns):
         head = "all, partial" if budget is None else f"C = {flops(budget)}"
         axes.text(first + (column + 0.5) * width, 0.5, head, ha="center", weight="bold", **small)

@@ -7,6 +7,7 @@ and must be seen; D* is the fit's derived value, never computed from C and N* he
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -79,7 +80,7 @@ def _draw_epochs(axes: Axes, rows: pd.DataFrame, budgets: list[float]) -> None:
     colours, markers = style.budget_colours(budgets), style.budget_markers(budgets)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    labels = []
+    labels: list[tuple[float, str, Any]] = []
     for budget in budgets:
         own = rows[rows["budget"] == budget].sort_values("x")
         if own.empty:

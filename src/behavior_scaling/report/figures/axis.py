@@ -79,7 +79,8 @@ def left_out_text(table: pd.DataFrame) -> str:
     """Which runs gave no point, by name."""
     rows = table[table["kind"] == "left out"]
     if rows.empty:
-        return "Every run of this axis finished."
+        ran = table["kind"].isin(["cell", "control"]).any()
+        return "Every run of this axis finished." if ran else "This study has no run of this axis."
     names = [f"{row['label']} ({row['status']})" for row in rows.to_dict("records")]
     return f"Not shown, {len(names)} run{'s' * (len(names) > 1)}: {listing(names, 3)}."
 

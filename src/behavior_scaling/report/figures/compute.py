@@ -58,18 +58,24 @@ def _rows(results: Results, metric: str) -> list[frames.Row]:
         for cell in group.to_dict("records"):
             point = {"kind": "cell", "y": cell[metric], "epochs": cell["epochs"]}
             rows.append(base | at | point | {"runs": cell["runs"]})
-        best = group[metric].idxmin() if metric == LOSS else group[metric].idxmax()
-        point = {"kind": "best", "y": group.loc[best, metric], "epochs": group.loc[best, "epochs"]}
-        rows.append(base | at | point | {"runs": group.loc[best, "runs"]})
+        ordered = group.sort_values(metric, ascending=metric == LOSS)
+        best = ordered.to_dict("records")[0]
+        point = {"kind": "best", "y": best[metric], "epochs": best["epochs"]}
+        rows.append(base | at | point | {"runs": best["runs"]})
     allocation = results.find("allocation", metric)
     for curve in allocation.fit.curves if allocation else ():
         value = curve.best
         if value.status == "converged":
-            at = {"kind": "vertex", "budget": curve.budget, "x": curve.budget, "status": "converged"}
+            at = {
+                "kind": "vertex",
+                "budget": curve.budget,
+                "x": curve.budget,
+                "status": "converged",
+            }
             rows.append(base | at | {"y": value.value, "y_low": value.low, "y_high": value.high})
     rows += _trend_rows(results, metric, base)
-    for floor, value in results.floor_values(metric).items():
-        rows.append(base | {"kind": "floor", "label": floor, "y": value})
+    for floor, level in results.floor_values(metric).items():
+        rows.append(base | {"kind": "floor", "label": floor, "y": level})
     if metric == LOSS:
         rows.append(base | frames.paper_row(metric, "loss_power_law", "L ≈ a·C^(−b), "))
     return rows
@@ -100,8 +106,10 @@ def _draw(axes: Axes, rows: pd.DataFrame, metric: str, budgets: list[float]) -> 
     axes.plot(small["x"], small["y"], ".", ms=3, color=style.FAINT, zorder=2, gid="cell")
     axes.plot(fit["x"], fit["y"], color=style.INK, lw=1, zorder=3, gid="fit")
     for row in rows[rows["kind"] == "vertex"].to_dict("records"):
-        axes.plot([row["x"] * 1.12] * 2, [row["y_low"], row["y_high"]], lw=3, alpha=0.5,
-                  color=colours[row["x"]], solid_capstyle="butt", zorder=2, gid="interval")  # fmt: skip
+        axes.plot(
+            [row["x"] * 1.12] * 2, [row["y_low"], row["y_high"]], color=colours[row["x"]],
+            lw=3, alpha=0.5, solid_capstyle="butt", zorder=2, gid="interval",
+        )  # fmt: skip
     for row in best.to_dict("records"):
         many = row["epochs"] > panels.MANY_EPOCHS
         axes.plot(row["x"], row["y"], "o", ms=5.5, mec=colours[row["x"]], zorder=4, gid="best",

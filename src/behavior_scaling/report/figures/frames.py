@@ -36,7 +36,9 @@ COLUMNS = [
 Row = dict[str, Any]
 
 
-def frame(rows: list[Row], extra: tuple[str, ...] = (), words: tuple[str, ...] = ()) -> pd.DataFrame:
+def frame(
+    rows: list[Row], extra: tuple[str, ...] = (), words: tuple[str, ...] = ()
+) -> pd.DataFrame:
     """Rows with every column of COLUMNS, floats where numbers stand, '' where text is absent.
 
     Args:
@@ -183,4 +185,4 @@ def _why_no_optimum(rows: list[Row], was_run: bool) -> str:
     if not was_run:
         return "axis not run in this study"
     statuses = sorted({row["status"] for row in rows})
-    return f"no optimum identified ({', '.join(statuses)})" if statuses else "no fit was made"
+    return f"no optimum: {', '.join(statuses)}" if statuses else "no fit was made"

@@ -44,7 +44,16 @@ def draw_curves(axes: Axes, rows: pd.DataFrame, budgets: list[float], x_unit: st
         axes.plot(fit["x"], fit["y"], color=colour, zorder=2, gid="fit")
         runs = own[own["kind"] == "run"]
         if len(runs) > len(own[own["kind"].isin(["cell", "control"])]):
-            axes.plot(_shown(runs, zero), runs["y"], ".", color=colour, ms=2.5, alpha=0.6, zorder=2)
+            axes.plot(
+                _shown(runs, zero),
+                runs["y"],
+                ".",
+                color=colour,
+                ms=2.5,
+                alpha=0.6,
+                zorder=2,
+                gid="run",
+            )
         cells = own[own["kind"] == "cell"]
         draw_marks(axes, cells, colour, marker)
         controls = own[own["kind"] == "control"]
@@ -106,7 +115,11 @@ def optima_cell(
 def budget_axis(axes: Axes, budgets: list[float]) -> None:
     """Ticks at the budgets that were run, on a logarithmic axis."""
     axes.set_xlim(min(budgets) / 1.6, max(budgets) * 1.6)
-    axes.xaxis.set_major_locator(FixedLocator(sorted(budgets)))
+    shown = sorted(budgets)
+    if len(shown) > 4:  # labels of intermediate budgets would collide
+        whole = [budget for budget in shown if flops(budget).startswith("10")]
+        shown = whole if len(whole) > 1 else shown[:: len(shown) // 2]
+    axes.xaxis.set_major_locator(FixedLocator(shown))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: flops(value)))
     axes.set_xlabel("compute C (FLOPs)")
@@ -116,7 +129,13 @@ def value_ticks(axes: Axes, unit: str = "") -> None:
     """Readable ticks on a logarithmic vertical axis, also when it spans less than a decade."""
     low, high = axes.get_ylim()
     decades = math.log10(high / low)
-    subs = (1.0,) if decades > 2.5 else (1.0, 2.0, 5.0) if decades > 0.8 else (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
+    subs = (
+        (1.0,)
+        if decades > 2.5
+        else (1.0, 2.0, 5.0)
+        if decades > 0.8
+        else (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
+    )
     axes.yaxis.set_major_locator(LogLocator(base=10, subs=subs))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _tick(value, unit)))
     axes.yaxis.set_minor_formatter(NullFormatter())
@@ -158,11 +177,10 @@ def lines(rows: pd.DataFrame) -> tuple[Line, ...]:
 
 def empty(axes: Axes, why: str) -> None:
     """A panel without data says why."""
-    axes.xaxis.set_major_locator(NullLocator())
-    axes.yaxis.set_major_locator(NullLocator())
-    axes.text(
-        0.5, 0.5, why, transform=axes.transAxes, ha="center", va="center", color=style.SOFT
-    )
+    for ticks in (axes.xaxis, axes.yaxis):
+        ticks.set_major_locator(NullLocator())
+        ticks.set_minor_locator(NullLocator())
+    axes.text(0.5, 0.5, why, transform=axes.transAxes, ha="center", va="center", color=style.SOFT)
 
 
 def _vertex(axes: Axes, vertex: pd.DataFrame, colour: Any) -> None:

@@ -1,0 +1,122 @@
+"""The paper: a Markdown template, filled from numbers.json and tables/, set as PDF.
+
+Choices: a placeholder without a number is an error that names it, so no number is typed by hand
+and none is lost; pandoc turns Markdown into typst, and typst, without a date and without the
+machine's fonts, gives the same bytes every time; the page's look stands in a .typ file beside the
+template.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from behavior_scaling.files import replacing
+from behavior_scaling.report import tidy
+from behavior_scaling.report.claims_file import load_claims
+from behavior_scaling.report.inputs import ReportError
+from behavior_scaling.report.names import FIGURES, TABLES
+from behavior_scaling.report.number import Numbers
+from behavior_scaling.report.numbers import load_numbers
+
+
+class Scope:
+    """Dotted names for the template: `{{ runs.total }}` looks up the number 'runs.total'."""
+
+    def __init__(self, texts: dict[str, str], prefix: str = "") -> None:
+        self._texts, self._prefix = texts, prefix
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        key = f"{self._prefix}.{name}" if self._prefix else name
+        if key in self._texts:
+            return self._texts[key]
+        if any(other.startswith(f"{key}.") for other in self._texts):
+            return Scope(self._texts, key)
+        raise ReportError(f"placeholder {{{{ {key} }}}} has no number, table or figure")
+
+    def __str__(self) -> str:
+        raise ReportError(f"placeholder {{{{ {self._prefix} }}}} is only the start of a name")
+
+
+def make_paper(results_dir: Path, template: Path, out: Path) -> Path:
+    """Fill the template and write the PDF; returns its path.
+
+    Args:
+        results_dir: with numbers.json, tables/ and figures/.
+        template: Markdown with placeholders; the page's look in the same name with .typ.
+        out: the PDF.
+
+    Raises:
+        ReportError: a placeholder, table or figure is missing, or the text cannot be set.
+    """
+    import pypandoc
+    import typst
+
+    text = render(results_dir, template)
+    look = template.with_suffix(".typ")
+    if not look.is_file():
+        raise ReportError(f"{look}: missing; the look of the page stands beside the template")
+    body = pypandoc.convert_text(text, "typst", format="markdown", extra_args=["--wrap=none"])
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        (root / "paper.typ").write_text(look.read_text() + "\n" + body)
+        for name in FIGURES:
+            figure = results_dir / "figures" / f"{name}.svg"
+            if not figure.is_file():
+                raise ReportError(f"{figure}: missing; draw the figures first")
+            shutil.copy(figure, root / figure.name)
+        try:
+            pdf = typst.compile(
+                root / "paper.typ", format="pdf", ignore_system_fonts=True, timestamp=0
+            )
+        except typst.TypstError as error:
+            raise ReportError(f"{template}: typst cannot set the paper: {error}") from error
+    with replacing(out) as temporary:
+        temporary.write_bytes(pdf)
+    return out
+
+
+def render(results_dir: Path, template: Path) -> str:
+    """The template's Markdown with every placeholder filled.
+
+    Raises:
+        ReportError: naming the placeholder and the line of the template.
+    """
+    texts = _texts(load_numbers(_existing(results_dir / "numbers.json", "numbers")), results_dir)
+    source = template.read_text()
+    environment = jinja2.Environment(  # noqa: S701 (Markdown: HTML escapes would be printed)
+        undefined=jinja2.StrictUndefined, keep_trailing_newline=True
+    )
+    names = {key.split(".")[0] for key in texts}
+    scope = Scope(texts)
+    lines = []
+    for index, line in enumerate(source.splitlines(keepends=True), 1):
+        try:
+            lines.append(
+                environment.from_string(line).render({n: getattr(scope, n) for n in names})
+            )
+        except (ReportError, jinja2.TemplateError) as error:
+            raise ReportError(f"{template}, line {index}: {error}") from error
+    return "".join(lines)
+
+
+def _texts(numbers: Numbers, results_dir: Path) -> dict[str, str]:
+    texts = {key: tidy.escape(number["text"]) for key, number in numbers.items()}
+    for name in TABLES:
+        path = _existing(results_dir / "tables" / f"{name}.md", "tables")
+        texts[f"tables.{name}"] = path.read_text().strip()
+    marks = load_claims().marks.items()
+    texts["claims.marks"] = "; ".join(f"[{mark}] {meaning}" for mark, meaning in marks)
+    return texts | {f"figures.{name}": f"{name}.svg" for name in FIGURES}
+
+
+def _existing(path: Path, step: str) -> Path:
+    if not path.is_file():
+        raise ReportError(f"{path}: missing; run `behavior-scaling {step}` first")
+    return path

@@ -1,0 +1,12 @@
+# What rules ask about a bundle while the DAG is built.
+
+
+def parent_bundles(wildcards):
+    """Bundles that train the parents of a bundle's stage-2 runs."""
+    parents = PLAN.bundle(wildcards.bundle).parents
+    return [ancient(bundle_path(PLACE.bundles, key)) for key in parents]
+
+
+def minutes(wildcards, attempt):
+    """A generous limit: a gigaflop a second, doubled on every retry."""
+    return int(5 + PLAN.bundle(wildcards.bundle).flops / 1e9 / 60) * 2 ** (attempt - 1)
