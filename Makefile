@@ -46,14 +46,14 @@ reproduce: install
 	@echo "== done: results/$(NAME)/ holds paper.pdf, claims.json, figures/, tables/, laws/"
 
 test: install lint
-	pytest -m "not slow" -n $(CORES)
+	OMP_NUM_THREADS=1 pytest -m "not slow" -n $(CORES) --dist loadfile
 
 test-slow: install
-	pytest -m slow -n $(CORES)
+	OMP_NUM_THREADS=1 pytest -m slow -n $(CORES)
 
 lint: install
-	ruff check src tests
-	ruff format --check src tests
+	ruff check src tests benchmarks
+	ruff format --check src tests benchmarks
 	snakefmt --check --compact-diff Snakefile workflow
 	mypy
 	lint-imports

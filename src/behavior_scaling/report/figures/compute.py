@@ -20,7 +20,6 @@ from behavior_scaling.report.sheet import Panel, Prose, compose
 from behavior_scaling.report.text import (
     LOSS,
     estimate_text,
-    floor_title,
     metric_label,
     short_metric,
 )
@@ -98,7 +97,6 @@ def _trend_rows(results: Results, metric: str, base: frames.Row) -> list[frames.
 def _draw(axes: Axes, rows: pd.DataFrame, metric: str, budgets: list[float]) -> None:
     axes.set_xscale("log")
     axes.set_ylabel(metric_label(metric))
-    axes.margins(y=0.08)
     small = rows[rows["kind"] == "cell"]
     best = rows[rows["kind"] == "best"].sort_values("x")
     fit = rows[rows["kind"] == "fit"]
@@ -118,8 +116,4 @@ def _draw(axes: Axes, rows: pd.DataFrame, metric: str, budgets: list[float]) -> 
         panels.empty(axes, "no finished run on the allocation axis")
     else:
         panels.budget_axis(axes, list(best["x"]))
-    floors = rows[rows["kind"] == "floor"]
-    for value in floors["y"]:
-        axes.axhline(value, color=style.SOFT, lw=0.8, ls=panels.FLOOR_DASHES, zorder=1, gid="floor")
-    labels = zip(floors["y"], floors["label"], strict=True)
-    style.margin_labels(axes, [(y, floor_title(floor), style.SOFT) for y, floor in labels])
+    style.margin_labels(axes, panels.draw_floors(axes, rows[rows["kind"] == "floor"]))

@@ -17,11 +17,12 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullForma
 
 from behavior_scaling.report import style
 from behavior_scaling.report.sheet import Cell, Line, Panel, Prose
-from behavior_scaling.report.text import compact, floor_title, flops, percent
+from behavior_scaling.report.text import compact, floor_title, flops, number, percent
 
 MANY_EPOCHS = 4  # repetition is nearly free below this (definitions: 'Laws')
 METRIC_COLOURS = {"cross_entropy": "#0173b2", "recall@10": "#c8640a"}
 FLOOR_DASHES = (0, (4, 2.5))
+FLOOR_REACH = 0.5  # floors within half the height of the data are drawn
 
 
 def draw_curves(axes: Axes, rows: pd.DataFrame, budgets: list[float], x_unit: str = "") -> None:
@@ -62,15 +63,16 @@ def draw_curves(axes: Axes, rows: pd.DataFrame, budgets: list[float], x_unit: st
             mec=colour, mfc="white", mew=0.9, zorder=4, gid="control",
         )  # fmt: skip
         _vertex(axes, own[own["kind"] == "vertex"], colour)
-    floors = rows[rows["kind"] == "floor"]
-    for value in floors["y"]:
-        axes.axhline(value, color=style.SOFT, lw=0.8, ls=FLOOR_DASHES, zorder=1, gid="floor")
-    axes.margins(y=0.08)
+    labels = draw_floors(axes, rows[rows["kind"] == "floor"])
     if points.empty:
         empty(axes, "no finished run")
     else:
         x_axis(axes, points["x"], zero, x_unit)
-    _label_right(axes, points, floors, budgets, colours)
+    for budget in budgets:
+        own = points[points["budget"] == budget].sort_values("x")
+        if len(own):
+            labels.append((float(own["y"].iloc[-1]), f"C = {flops(budget)}", colours[budget]))
+    style.margin_labels(axes, labels)
 
 
 def draw_optima(
@@ -154,6 +156,30 @@ def x_axis(axes: Axes, values: pd.Series[float], zero: float | None = None, unit
     )
 
 
+def draw_floors(axes: Axes, floors: pd.DataFrame) -> list[tuple[float, str, Any]]:
+    """Draw floors near the data as lines; name farther ones at the edge that they lie beyond.
+
+    A far floor would squeeze the data into a strip. Sets the panel's height, so everything else
+    must have been drawn.
+
+    Returns:
+        Labels for `style.margin_labels`.
+    """
+    axes.margins(y=0.08)
+    low, high = axes.get_ylim() if axes.lines else (-math.inf, math.inf)
+    reach = FLOOR_REACH * (high - low)
+    labels: list[tuple[float, str, Any]] = []
+    for floor in floors.to_dict("records"):
+        value, title = float(floor["y"]), floor_title(floor["label"])
+        if low - reach <= value <= high + reach:
+            axes.axhline(value, color=style.SOFT, lw=0.8, ls=FLOOR_DASHES, zorder=1, gid="floor")
+            labels.append((value, title, style.SOFT))
+        else:
+            edge, arrow = (high, "↑") if value > high else (low, "↓")
+            labels.append((edge, f"{title}: {number(value)} {arrow}", style.SOFT))
+    return labels
+
+
 def draw_marks(axes: Axes, cells: pd.DataFrame, colour: Any, marker: str) -> None:
     """A mark a cell: hollow where it saw its events more than four times."""
     many = cells["epochs"] > MANY_EPOCHS
@@ -213,22 +239,3 @@ def _tick(value: float, unit: str) -> str:
     if unit == "share":
         return percent(value)
     return compact(value)
-
-
-def _label_right(
-    axes: Axes,
-    points: pd.DataFrame,
-    floors: pd.DataFrame,
-    budgets: list[float],
-    colours: dict[float, tuple[float, float, float]],
-) -> None:
-    labels: list[tuple[float, str, Any]] = []
-    for budget in budgets:
-        own = points[points["budget"] == budget].sort_values("x")
-        if len(own):
-            labels.append((float(own["y"].iloc[-1]), f"C = {flops(budget)}", colours[budget]))
-    labels += [
-        (float(row["y"]), floor_title(row["label"]), style.SOFT)
-        for row in floors.to_dict("records")
-    ]
-    style.margin_labels(axes, labels)
