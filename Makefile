@@ -12,6 +12,9 @@ BIN := $(VENV)/bin
 NAME = $(shell sed -n 's/^name: *//p' $(STUDY))
 export PATH := $(abspath $(BIN)):$(PATH)
 SNAKEMAKE = snakemake --cores $(CORES) --config study=$(STUDY)
+# Snakemake's scheduler chats at every job; what is kept are the runs' own lines and the counts.
+QUIET = 2>&1 | grep --line-buffered -vE '^(Select jobs|Execute [0-9]+ jobs|Using shell|Assuming|Conda env|Building DAG)'
+SHELL := /bin/bash -o pipefail
 
 .PHONY: install reproduce test test-slow lint figures promote retry bench lock clean
 
@@ -41,7 +44,7 @@ reproduce: install
 	  echo "== clearing a stale Snakemake lock (an earlier run was interrupted; finished runs are kept)"; \
 	  $(SNAKEMAKE) --unlock --quiet all; fi
 	@echo "== study $(NAME): snakemake runs what is missing"
-	@$(SNAKEMAKE) --quiet rules progress host
+	@$(SNAKEMAKE) --quiet rules host $(QUIET)
 	@behavior-scaling status --config $(STUDY) --results results || true
 	@echo "== done: results/$(NAME)/ holds paper.pdf, claims.json, figures/, tables/, laws/"
 
@@ -60,7 +63,7 @@ lint: install
 	@mkdir -p .snakemake && snakemake --lint > .snakemake/lint.log 2>&1 || { cat .snakemake/lint.log; exit 1; }
 
 figures: install
-	@$(SNAKEMAKE) --quiet rules progress host -- figures
+	@$(SNAKEMAKE) --quiet rules host -- figures $(QUIET)
 	behavior-scaling compare --results results/$(NAME) --promoted figures/$(NAME)
 
 promote: install

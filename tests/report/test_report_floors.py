@@ -16,7 +16,7 @@ def test_a_far_floor_is_named_with_its_value_and_not_drawn() -> None:
     drawn = [line.get_ydata()[0] for line in axes.lines if line.get_gid() == "floor"]  # type: ignore[index]
     assert drawn == [7.3]
     assert [text for _, text, _ in labels] == [
-        "Markov floor", "recency floor: 0.500 ↓", "popularity floor: 9.00 ↑",
+        "Markov floor", "recency 0.5 ↓", "popularity 9 ↑",
     ]  # fmt: skip
     low, high = axes.get_ylim()
     assert 5.5 < low < 6.0

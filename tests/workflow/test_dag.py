@@ -106,13 +106,14 @@ def test_a_second_call_does_nothing(study: Path) -> None:
 def test_a_deleted_record_is_trained_again_and_no_other(study: Path) -> None:
     before = records(study)
     lost = sorted(before)[7]
-    old = json.loads((study / "results/store" / lost / "record.json").read_text())
-    shutil.rmtree(study / "results/store" / lost)
-    output = run(study)
-    after = records(study)
-    assert {name for name in before if after.get(name) != before[name]} == {lost}, output
-    new = json.loads((study / "results/store" / lost / "record.json").read_text())
-    assert new["numeric_hash"] == old["numeric_hash"]
+    path = study / "results/store" / lost / "record.json"
+    old = json.loads(path.read_text())["numeric_hash"]
+    for _ in range(2):  # the second loss looks like the first one to Snakemake
+        shutil.rmtree(path.parent)
+        output = run(study)
+        after = records(study)
+        assert {name for name in before if after.get(name) != before[name]} == {lost}, output
+        assert json.loads(path.read_text())["numeric_hash"] == old
 
 
 def test_an_altered_record_is_set_aside_and_trained_again(study: Path) -> None:

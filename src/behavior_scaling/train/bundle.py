@@ -70,6 +70,14 @@ def _prefixed(log: Callable[[str], None], name: str) -> Callable[[str], None]:
     return lambda line: log(f"{name}: {line}")
 
 
+def describe(spec: RunSpec) -> str:
+    """A run in a few words, for lines of progress."""
+    return (
+        f"stage {spec.stage}, C = {spec.budget:g}, d = {spec.contextualizer.width}, "
+        f"e = {spec.embedder.width}, B = {spec.batch}, seed {spec.seed} ({spec.id[:12]})"
+    )
+
+
 def _train(
     spec: RunSpec,
     dataset: Dataset,

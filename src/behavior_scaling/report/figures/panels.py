@@ -17,7 +17,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullForma
 
 from behavior_scaling.report import style
 from behavior_scaling.report.sheet import Cell, Line, Panel, Prose
-from behavior_scaling.report.text import compact, floor_title, flops, number, percent
+from behavior_scaling.report.text import compact, floor_title, flops, percent
 
 MANY_EPOCHS = 4  # repetition is nearly free below this (definitions: 'Laws')
 METRIC_COLOURS = {"cross_entropy": "#0173b2", "recall@10": "#c8640a"}
@@ -176,7 +176,8 @@ def draw_floors(axes: Axes, floors: pd.DataFrame) -> list[tuple[float, str, Any]
             labels.append((value, title, style.SOFT))
         else:
             edge, arrow = (high, "↑") if value > high else (low, "↓")
-            labels.append((edge, f"{title}: {number(value)} {arrow}", style.SOFT))
+            short = title.removesuffix(" floor")
+            labels.append((edge, f"{short} {value:.2g} {arrow}", style.SOFT))
     return labels
 
 
