@@ -55,8 +55,8 @@ test-slow: install
 	OMP_NUM_THREADS=1 pytest -m slow -n $(CORES)
 
 lint: install
-	ruff check src tests benchmarks
-	ruff format --check src tests benchmarks
+	ruff check src tests benchmarks notebooks
+	ruff format --check src tests benchmarks notebooks
 	snakefmt --check --compact-diff Snakefile workflow
 	mypy
 	lint-imports

@@ -28,7 +28,7 @@ validate(
     set_default=False,
 )
 PLACE = Layout(Path("results"), STUDY)
-FLOORS = PLACE.floors
+FLOORS = PLACE.floors if STUDY.runs == "train" else PLACE.folder / "floors.json"
 PLAN = make_plan(STUDY, sources.get(STUDY.data.source).info.n_items)
 
 if STUDY.runs == "train":

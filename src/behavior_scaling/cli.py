@@ -60,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     path(sub, "--data", "folder of the data set (with --store)", required=False)
     path(sub, "--store", "folder of records", required=False)
     path(sub, "--archive", "folder of shipped records, instead of --data and --store", False)
+    path(sub, "--floors", "JSON file for the archive's floors (with --archive)", False)
     path(sub, "--out", "Parquet file to write")
     sub = step("status", "runs", "count a study's runs by outcome and name what is not done")
     config(sub)

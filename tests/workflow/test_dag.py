@@ -21,6 +21,9 @@ import pandas as pd
 import pytest
 import yaml
 
+from behavior_scaling.config import load_study
+from behavior_scaling.layout import Layout
+
 ROOT = Path(__file__).parents[2]
 STUDY: dict[str, Any] = {
     "name": "tiny",
@@ -44,10 +47,13 @@ def write_study(folder: Path, study: dict[str, Any]) -> None:
     (folder / "config" / "tiny.yaml").write_text(yaml.safe_dump(study))
 
 
-def snakemake(folder: Path, *more: str) -> subprocess.Popen[str]:
+RUNS = "results/tiny/runs.parquet"
+
+
+def snakemake(folder: Path, *more: str, target: str = RUNS) -> subprocess.Popen[str]:
     command = [
         sys.executable, "-m", "snakemake", "--cores", "2", "--config", "study=config/tiny.yaml",
-        *more, "--", "results/tiny/runs.parquet",
+        *more, "--", target,
     ]  # fmt: skip
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     return subprocess.Popen(
@@ -56,8 +62,8 @@ def snakemake(folder: Path, *more: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def run(folder: Path, *more: str) -> str:
-    process = snakemake(folder, *more)
+def run(folder: Path, *more: str, target: str = RUNS) -> str:
+    process = snakemake(folder, *more, target=target)
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
     return output
@@ -166,6 +172,25 @@ def test_a_kill_loses_no_finished_record(study: Path) -> None:
     after = records(study)
     assert len(after) == 20
     assert {name: after[name] for name in finished} == finished
+
+
+def test_a_shipped_study_is_collected_from_its_archive_alone(study: Path) -> None:
+    floors_file = Layout(Path("results"), load_study(study / "config/tiny.yaml")).floors
+    run(study, target=str(floors_file))
+    trained_table = pd.read_parquet(study / "results/tiny/runs.parquet")
+    done = step(study, "archive")
+    assert done.returncode == 0, done.stderr
+    assert "20 records, 0 not finished" in done.stdout
+    for folder in ("store", "data", "raw", "tiny"):
+        shutil.rmtree(study / "results" / folder)
+    write_study(study, STUDY | {"runs": "archive"})
+    output = run(study)
+    assert "rule train" not in output
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(study / "results/tiny/runs.parquet"), trained_table
+    )
+    floors = json.loads((study / "results/tiny/floors.json").read_text())
+    assert set(floors) == {"validation", "test"}
 
 
 def step(folder: Path, name: str) -> subprocess.CompletedProcess[str]:

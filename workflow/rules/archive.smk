@@ -5,7 +5,8 @@ rule collect:
     input:
         PLACE.archive / "manifest.json",
     output:
-        PLACE.runs,
+        runs=PLACE.runs,
+        floors=FLOORS,
     log:
         "results/logs/collect.log",
     conda:
@@ -16,4 +17,4 @@ rule collect:
         axes=[f"{cell.axis}:{cell.arm}:{cell.label}:{cell.key}" for cell in PLAN.cells],
     shell:
         "python -m behavior_scaling collect --config {params.study} --archive {params.folder}"
-        " --out {output} 2> {log}"
+        " --out {output.runs} --floors {output.floors} 2> {log}"

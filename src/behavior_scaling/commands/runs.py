@@ -8,6 +8,7 @@ from argparse import Namespace
 from collections import Counter
 
 from behavior_scaling.config import Study, load_study
+from behavior_scaling.files import write_text
 from behavior_scaling.layout import Layout
 from behavior_scaling.records.spec import RunSpec
 from behavior_scaling.records.store import Store
@@ -70,6 +71,8 @@ def collect(args: Namespace) -> int:
     if args.archive:
         archive = Archive(args.archive)
         table = collect_runs(study, plan, archive.data, archive.load)
+        if args.floors:
+            write_text(args.floors, json.dumps(archive.floors, indent=1) + "\n")
     elif args.data and args.store:
         data = Dataset.open(args.data).data_spec()
         table = collect_runs(study, plan, data, Store(args.store).load)
