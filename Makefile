@@ -23,7 +23,7 @@ install: $(VENV)/.installed
 # The stamp is newer than what it was made from, so an unchanged environment costs nothing.
 # torch comes first and alone: a build that is there already and fits the pin is kept.
 $(VENV)/.installed: requirements.lock pyproject.toml
-	@echo "== creating the environment in $(VENV) (once, some minutes)"
+	@echo "== creating the environment in $(VENV) (once, some minutes; started $$(date +%T))"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
 	$(BIN)/python -c "from importlib.metadata import version as v; \
@@ -32,6 +32,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	  --constraint requirements.lock --editable '.[train,dev]'
 	@touch $@
+	@echo "== the environment is ready ($$(date +%T))"
 
 # flock lets one call in at a time, so that a lock of Snakemake found here is a dead one.
 reproduce: install

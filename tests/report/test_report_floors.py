@@ -19,6 +19,7 @@ def test_a_far_floor_is_named_with_its_value_and_not_drawn() -> None:
         "Markov floor", "recency 0.5 ↓", "popularity 9 ↑",
     ]  # fmt: skip
     low, high = axes.get_ylim()
+    assert [height for height, _, _ in labels] == [7.3, low, high]
     assert 5.5 < low < 6.0
     assert 7.3 < high < 7.8
 

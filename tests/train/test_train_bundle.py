@@ -243,3 +243,11 @@ def test_a_finished_bundle_imports_no_torch(run_bundle, chain, spec, store):
         [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True
     )
     assert ran.stdout.splitlines()[-1] == "['done'] False"
+
+
+def test_progress_names_the_run(run_bundle, spec, store, chain):
+    lines = []
+    train_bundle([spec], chain, store, 1e9, lines.append)
+    assert lines[-1].startswith(
+        f"run 1 of 1, stage 1, C = 1e+07, d = 8, e = 8, B = 4, seed 0 ({spec.id[:12]}): done after"
+    )

@@ -28,7 +28,7 @@ rule figure:
     output:
         report(
             PLACE.folder / "figures" / "{figure}.svg",
-            caption="../report/{figure}.rst",
+            caption="../report/figure.rst",
             category="Figures",
             labels={"figure": "{figure}"},
         ),

@@ -37,6 +37,8 @@ SESSION_LOSS = LOSS.replace("/all/", "/session_start/")
 Row = dict[str, Any]
 Pair = tuple[Row, Row]  # the row with numbers, the row in words
 
+FAILURE_COLUMNS = ("axis", "arm", "budget", "seed", "outcome", "error", "epochs", "id")
+
 
 def make_tables(results_dir: Path) -> list[Path]:
     """Write tables/<name>.csv and .md for every name in names.TABLES; returns the paths."""
@@ -53,6 +55,11 @@ def make_tables(results_dir: Path) -> list[Path]:
         name: (pd.DataFrame([row for row, _ in found]), pd.DataFrame([words for _, words in found]))
         for name, found in pairs.items()
     }
+    # Mostly empty: the header must say what would stand there.
+    tables["failures"] = (
+        tables["failures"][0].reindex(columns=list(FAILURE_COLUMNS)),
+        tables["failures"][1],
+    )
     judged = judge(results, load_claims())
     tables["claims"] = (claims_frame(judged), claims_table(judged))
     paths = []
@@ -190,7 +197,6 @@ def failures_table(results: Results) -> list[Pair]:
     pairs = []
     for run in results.runs[results.runs["outcome"] != "done"].to_dict("records"):
         axis = str(run["axis"])
-        names = ("axis", "arm", "budget", "seed", "outcome", "error", "epochs", "id")
         words = {
             "axis": axis_title(axis, str(run["arm"])),
             "run": run_name(axis, run),
@@ -199,7 +205,7 @@ def failures_table(results: Results) -> list[Pair]:
             "epochs": "–" if pd.isna(run["epochs"]) else number(run["epochs"]),
             "id": str(run["id"])[:12],
         }
-        pairs.append(({name: run[name] for name in names}, words))
+        pairs.append(({name: run[name] for name in FAILURE_COLUMNS}, words))
     return pairs
 
 

@@ -53,7 +53,7 @@ def train_bundle(
         for number, spec in enumerate(specs, start=1):
             if stopped():
                 raise InterruptedRunError(f"stopped before run {number} of {len(specs)}")
-            say = _prefixed(log, f"run {number} of {len(specs)}, {spec.id[:12]}")
+            say = _prefixed(log, f"run {number} of {len(specs)}, {describe(spec)}")
             state = store.state(spec.id)
             if state == "absent" or state == "damaged":
                 record = _train(spec, dataset, store, checkpoint_seconds, say, stopped)

@@ -147,8 +147,9 @@ def _rho_table(axes: Axes, rho: pd.DataFrame) -> None:
     axes.grid(visible=False)
     for side in axes.spines.values():
         side.set_visible(False)
-    first, width = 0.34, 0.66 / max(1, len(columns))
+    first, width = 0.29, 0.71 / max(1, len(columns))
     small: dict[str, Any] = {"fontsize": 6.6, "va": "center", "color": style.INK}
+    in_cell = small | {"fontsize": 6.6 * min(1.0, width / 0.17)}  # many budgets: narrow cells
     for column, budget in enumerate(columns):
         head = "all, partial" if budget is None else f"C = {flops(budget)}"
         axes.text(first + (column + 0.5) * width, 0.5, head, ha="center", weight="bold", **small)
@@ -165,12 +166,12 @@ def _rho_table(axes: Axes, rho: pd.DataFrame) -> None:
                 corner = (first + column * width, line + 1.05)
                 axes.add_patch(Rectangle(corner, width * 0.97, 0.9, fc=face, lw=0))
             place = first + (column + 0.485) * width
-            axes.text(place, line + 1.5, text, ha="center", **small)
+            axes.text(place, line + 1.5, text, ha="center", **in_cell)
 
 
 def _rho_words(row: pd.Series[Any], signs: dict[str, str]) -> tuple[str, bool]:
     if row["status"] != "converged":
         return f"{row['status']} ({row['runs']:.0f})", False
     sign = signs.get(str(row["reason"]), "")
-    p_value = "" if pd.isna(row["p_value"]) else f", p = {row['p_value']:.2g}"
+    p_value = "" if pd.isna(row["p_value"]) else f", p = {row['p_value']:.1g}"
     return f"{row['y']:+.2f}{p_value} ({row['runs']:.0f}){sign}".replace("-", "−"), True

@@ -168,14 +168,17 @@ def draw_floors(axes: Axes, floors: pd.DataFrame) -> list[tuple[float, str, Any]
     axes.margins(y=0.08)
     low, high = axes.get_ylim() if axes.lines else (-math.inf, math.inf)
     reach = FLOOR_REACH * (high - low)
+    near = floors["y"].between(low - reach, high + reach)
+    for value in floors["y"][near]:
+        axes.axhline(value, color=style.SOFT, lw=0.8, ls=FLOOR_DASHES, zorder=1, gid="floor")
+    bottom, top = axes.get_ylim()
     labels: list[tuple[float, str, Any]] = []
-    for floor in floors.to_dict("records"):
+    for floor, drawn in zip(floors.to_dict("records"), near, strict=True):
         value, title = float(floor["y"]), floor_title(floor["label"])
-        if low - reach <= value <= high + reach:
-            axes.axhline(value, color=style.SOFT, lw=0.8, ls=FLOOR_DASHES, zorder=1, gid="floor")
+        if drawn:
             labels.append((value, title, style.SOFT))
         else:
-            edge, arrow = (high, "↑") if value > high else (low, "↓")
+            edge, arrow = (top, "↑") if value > high else (bottom, "↓")
             short = title.removesuffix(" floor")
             labels.append((edge, f"{short} {value:.2g} {arrow}", style.SOFT))
     return labels
