@@ -23,7 +23,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import torch
 
-from behavior_scaling.config import load_study, parse_study
+from behavior_scaling.config import ContextualizerConfig, load_study, parse_study
 from behavior_scaling.data.store import Dataset
 from behavior_scaling.data.windows import TrainSampler
 from behavior_scaling.evaluate.ranking import evaluate
@@ -50,17 +50,22 @@ def seconds(action: Callable[[], object], repeats: int) -> float:
     return statistics.median(times)
 
 
+def specs(d: int, e: int, layers: int) -> tuple[EmbedderSpec, ContextualizerSpec]:
+    """The two parts of one shape."""
+    heads = ContextualizerConfig().heads(d)
+    return EmbedderSpec("transformer", e, 1), ContextualizerSpec("transformer", d, layers, heads)
+
+
 def build(dataset: Dataset, d: int, e: int, layers: int) -> tuple[TwoPart, Objective]:
     """A two-part model and its objective, as a run builds them."""
-    spec = ObjectiveSpec("corrected", 128, 0, "mask")
     model = TwoPart(
-        EmbedderSpec("transformer", e, 1),
-        ContextualizerSpec("transformer", d, layers, max(1, d // 16)),
+        *specs(d, e, layers),
         torch.tensor(dataset.codes),
         torch.tensor(dataset.weights),
         dataset.data_spec().codebook,
         0,
     )
+    spec = ObjectiveSpec("corrected", 128, 0, "mask")
     return model, Objective(spec, torch.tensor(dataset.unigram))
 
 
@@ -91,8 +96,7 @@ def training(dataset: Dataset) -> list[dict[str, float]]:
         model, objective = build(dataset, d, e, layers)
         took = step_seconds(dataset, model, objective)
         cost = nominal(
-            EmbedderSpec("transformer", e, 1),
-            ContextualizerSpec("transformer", d, layers, max(1, d // 16)),
+            *specs(d, e, layers),
             objective.spec,
             stage=1, batch=BATCH, context=spec.context, tokens=spec.tokens,
             n_items=dataset.n_items,

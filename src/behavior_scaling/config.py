@@ -70,13 +70,17 @@ class ContextualizerConfig(_Part):
     @model_validator(mode="after")
     def _heads_divide(self) -> Self:
         for width, _ in self.ladder:
-            heads = max(1, width // self.head_dim)
+            heads = self.heads(width)
             if width % heads or (width // heads) % 2:
                 raise ValueError(
                     f"width {width} cannot be cut into {heads} heads of an even width "
                     f"(rotary positions need pairs); choose another width or head_dim"
                 )
         return self
+
+    def heads(self, width: int) -> int:
+        """Attention heads of a width d: as many of head_dim as fit, one at least."""
+        return max(1, width // self.head_dim)
 
 
 class ObjectiveConfig(_Part):

@@ -38,15 +38,17 @@ def test_realise_finds_the_nearest(parameters: float, share: float) -> None:
         (shape.embedder, shape.contextualizer): distance(shape.parameters, shape.share)
         for shape in catalogue(EMBEDDER, CONTEXTUALIZER)
     }
-    assert distances[found] == pytest.approx(min(distances.values()), abs=1e-9)
+    assert distances[found.embedder, found.contextualizer] == pytest.approx(
+        min(distances.values()), abs=1e-9
+    )
 
 
 def test_realisable_wishes_are_met_exactly() -> None:
     """Asking for a pair's own N and s gives that pair back, or one of equal N and s."""
     for shape in list(catalogue(EMBEDDER, CONTEXTUALIZER))[::37]:
-        embedder, contextualizer = realise(EMBEDDER, CONTEXTUALIZER, shape.parameters, shape.share)
-        assert contextualizer == shape.contextualizer
-        assert embedder == shape.embedder
+        found = realise(EMBEDDER, CONTEXTUALIZER, shape.parameters, shape.share)
+        assert found.contextualizer == shape.contextualizer
+        assert found.embedder == shape.embedder
 
 
 def test_ties_go_to_the_smaller_model() -> None:
@@ -56,15 +58,16 @@ def test_ties_go_to_the_smaller_model() -> None:
     small, large = catalogue(embedder, ladder)
     middle = math.sqrt(small.parameters * large.parameters)
     share = math.sqrt(small.share * large.share)
-    assert {realise(embedder, ladder, middle, share)[1].width for _ in range(3)} == {8}
+    assert {realise(embedder, ladder, middle, share).contextualizer.width for _ in range(3)} == {8}
     swapped = ContextualizerConfig(ladder=((32, 1), (8, 1)))
-    assert realise(embedder, swapped, middle, share)[1].width == 8
-    assert realise(embedder, ladder, middle * 1.01, share)[1].width == 32
+    assert realise(embedder, swapped, middle, share).contextualizer.width == 8
+    assert realise(embedder, ladder, middle * 1.01, share).contextualizer.width == 32
 
 
 def test_share_zero_is_the_control() -> None:
     """A fixed embedder of the contextualizer's width, nearest in N."""
-    embedder, contextualizer = realise(EMBEDDER, CONTEXTUALIZER, 12_000, 0)
+    found = realise(EMBEDDER, CONTEXTUALIZER, 12_000, 0)
+    embedder, contextualizer = found.embedder, found.contextualizer
     assert embedder == EmbedderSpec("fixed", 32, 0)
     assert contextualizer == ContextualizerSpec("transformer", 32, 1, 2)
 

@@ -40,7 +40,7 @@ rule figure:
     params:
         results=PLACE.folder,
         floors=FLOORS,
-        code=source_hash("report/figures", "report"),
+        code=source_hash("report"),
     shell:
         "python -m behavior_scaling figure {wildcards.figure} --results {params.results}"
         " --floors {params.floors} 2> {log}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 Status = Literal[
     "converged",
@@ -30,10 +30,6 @@ class Estimate:
     status: Status
     reason: str = ""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return dataclasses.asdict(self)
-
 
 @dataclass(frozen=True)
 class CurveFit:
@@ -50,6 +46,20 @@ class CurveFit:
     noise: float | None  # pooled seed standard deviation used, on the fitted scale
     flags: tuple[str, ...] = ()  # "data-limited", "transform-dependent", "pre-bigram"
     derived: dict[str, Estimate] = field(default_factory=dict)  # D*, D/N, in events, over V, ...
+
+    @classmethod
+    def from_dict(cls, raw: dict[str, Any]) -> Self:
+        """From plain JSON values; a missing or unknown key raises KeyError or TypeError."""
+        parsed = raw | {
+            "optimum": Estimate(**raw["optimum"]),
+            "best": Estimate(**raw["best"]),
+            "coefficients": _estimates(raw["coefficients"]),
+            "derived": _estimates(raw["derived"]),
+            "curve_x": tuple(raw["curve_x"]),
+            "curve_y": tuple(raw["curve_y"]),
+            "flags": tuple(raw["flags"]),
+        }
+        return cls(**parsed)
 
 
 @dataclass(frozen=True)
@@ -70,6 +80,16 @@ class AxisFit:
         """Plain JSON values."""
         return dataclasses.asdict(self)
 
+    @classmethod
+    def from_dict(cls, raw: dict[str, Any]) -> Self:
+        """Inverse of to_dict; a missing or unknown key raises KeyError or TypeError."""
+        parsed = raw | {
+            "curves": tuple(CurveFit.from_dict(curve) for curve in raw["curves"]),
+            "exponents": _estimates(raw["exponents"]),
+            "notes": tuple(raw["notes"]),
+        }
+        return cls(**parsed)
+
 
 @dataclass(frozen=True)
 class Agreement:
@@ -87,3 +107,12 @@ class Agreement:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, raw: dict[str, Any]) -> Self:
+        """Inverse of to_dict; a missing or unknown key raises KeyError or TypeError."""
+        return cls(**(raw | {"correlation": Estimate(**raw["correlation"])}))
+
+
+def _estimates(raw: dict[str, dict[str, Any]]) -> dict[str, Estimate]:
+    return {name: Estimate(**value) for name, value in raw.items()}

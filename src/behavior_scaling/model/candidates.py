@@ -19,6 +19,7 @@ from torch import Tensor
 
 from behavior_scaling.model.seeding import seeded
 from behavior_scaling.records.spec import ObjectiveSpec
+from behavior_scaling.sizes.flops import takes_everything
 
 PERMUTATION_LIMIT = 16_384  # catalogues up to this size are permuted to draw K of them
 
@@ -36,11 +37,6 @@ class Candidates:
         at = torch.searchsorted(self.items, items)
         found = self.items[at.clamp(max=size - 1)] == items
         return torch.where(found, at, size)
-
-
-def takes_everything(spec: ObjectiveSpec, n_items: int) -> bool:
-    """Whether every item is a candidate with certainty: `full`, or K = V."""
-    return spec.kind == "full" or spec.uniform == n_items
 
 
 def log_inclusion(spec: ObjectiveSpec, unigram: Tensor) -> Tensor:

@@ -34,10 +34,11 @@ def write_archive(
     held: dict[str, dict[str, str]] = {}
     absent: list[str] = []
     for run_id in run_ids:
-        if store.state(run_id) in ("absent", "damaged"):
+        try:
+            record = store.load(run_id)
+        except RecordError:
             absent.append(run_id)
             continue
-        record = store.load(run_id)
         held[run_id] = _copy(store.path(run_id), folder / run_id, [RECORD])
         if record.spec.parent:
             parents.add(record.spec.parent)

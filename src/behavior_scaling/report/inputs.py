@@ -15,8 +15,9 @@ from typing import Any
 
 import pandas as pd
 
-from behavior_scaling.laws.results import Agreement, AxisFit, CurveFit, Estimate
-from behavior_scaling.report.text import AXES, LOSS, RECALL
+from behavior_scaling.laws.results import Agreement, AxisFit
+from behavior_scaling.laws.table import AXES
+from behavior_scaling.report.text import LOSS, RECALL
 
 CELL = ["axis", "arm", "budget", "n_emb", "n_ctx", "batch", "in_batch", "uniform", "positions"]
 REQUIRED = [
@@ -123,7 +124,7 @@ def load_results(results_dir: Path, floors: Path | None = None) -> Results:
     path = results_dir / "laws" / "agreement.json"
     rows = _read_json(path, "agreement") if path.is_file() else []
     try:
-        agreements = tuple(_agreement(raw) for raw in rows)
+        agreements = tuple(Agreement.from_dict(raw) for raw in rows)
     except (TypeError, KeyError) as error:
         raise ReportError(f"{path}: not what laws writes: {error!r}; run the fit again") from error
     return Results(
@@ -169,38 +170,8 @@ def _read_json(path: Path, key: str) -> list[dict[str, Any]]:
 
 def _parse(path: Path, index: int, raw: dict[str, Any]) -> AxisFit:
     try:
-        return _axis_fit(raw)
+        return AxisFit.from_dict(raw)
     except (TypeError, KeyError) as error:
         raise ReportError(
             f"{path}: fits[{index}] is not what laws writes: {error!r}; run the fit again"
         ) from error
-
-
-def _estimates(raw: dict[str, dict[str, Any]]) -> dict[str, Estimate]:
-    return {name: Estimate(**value) for name, value in raw.items()}
-
-
-def _curve(raw: dict[str, Any]) -> CurveFit:
-    parsed = raw | {
-        "optimum": Estimate(**raw["optimum"]),
-        "best": Estimate(**raw["best"]),
-        "coefficients": _estimates(raw["coefficients"]),
-        "derived": _estimates(raw["derived"]),
-        "curve_x": tuple(raw["curve_x"]),
-        "curve_y": tuple(raw["curve_y"]),
-        "flags": tuple(raw["flags"]),
-    }
-    return CurveFit(**parsed)
-
-
-def _axis_fit(raw: dict[str, Any]) -> AxisFit:
-    parsed = raw | {
-        "curves": tuple(_curve(curve) for curve in raw["curves"]),
-        "exponents": _estimates(raw["exponents"]),
-        "notes": tuple(raw["notes"]),
-    }
-    return AxisFit(**parsed)
-
-
-def _agreement(raw: dict[str, Any]) -> Agreement:
-    return Agreement(**(raw | {"correlation": Estimate(**raw["correlation"])}))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from behavior_scaling.files import write_text
+from behavior_scaling.laws.table import AXES
 from behavior_scaling.report.figures.frames import run_name
 from behavior_scaling.report.inputs import Results, cells, load_results
 from behavior_scaling.report.number import HEADLINE, Numbers, entry, slug
@@ -21,7 +22,6 @@ from behavior_scaling.report.numbers_laws import (
     summary_numbers,
 )
 from behavior_scaling.report.text import (
-    AXES,
     FLOORS,
     LOSS,
     RECALL,

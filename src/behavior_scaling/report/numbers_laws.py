@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 
+from behavior_scaling.laws.table import AXES
 from behavior_scaling.report.claims import judge, ours_text
 from behavior_scaling.report.claims_file import load_claims
 from behavior_scaling.report.inputs import Origin, Results
 from behavior_scaling.report.number import HEADLINE, Numbers, budget_slug, entry, slug
 from behavior_scaling.report.text import (
     ARM_TITLES,
-    AXES,
     LOSS,
     RECALL,
     count,

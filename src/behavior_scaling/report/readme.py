@@ -11,10 +11,11 @@ from pathlib import Path
 import pandas as pd
 
 from behavior_scaling.files import write_text
+from behavior_scaling.laws.table import AXES
 from behavior_scaling.report import tidy
 from behavior_scaling.report.inputs import ReportError
 from behavior_scaling.report.number import Numbers
-from behavior_scaling.report.text import AXES, AXIS_TITLES
+from behavior_scaling.report.text import AXIS_TITLES
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 VERDICTS = (

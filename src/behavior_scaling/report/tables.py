@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from behavior_scaling.laws.results import Estimate
+from behavior_scaling.laws.table import AXES
 from behavior_scaling.report import tidy
 from behavior_scaling.report.claims import claims_frame, claims_table, judge
 from behavior_scaling.report.claims_file import load_claims
@@ -20,7 +21,6 @@ from behavior_scaling.report.figures.frames import run_name
 from behavior_scaling.report.inputs import CELL, Results, load_results
 from behavior_scaling.report.names import TABLES
 from behavior_scaling.report.text import (
-    AXES,
     LOSS,
     RECALL,
     axis_title,

@@ -14,8 +14,6 @@ from behavior_scaling.laws.results import Estimate
 LOSS = "validation/restored/all/cross_entropy"
 RECALL = "validation/restored/all/recall@10"
 
-AXES = ("allocation", "share", "batch", "negatives")
-
 AXIS_TITLES = {
     "allocation": "model against data",
     "share": "embedder share",
@@ -31,14 +29,6 @@ ARM_TITLES = {
     "as_paper": "candidates grow with B",
     "uniform": "uniform added",
     "popular": "popular only",
-}
-
-# The runs table's column that each axis is measured along.
-X_COLUMNS = {
-    "allocation": "n_total",
-    "share": "share",
-    "batch": "batch",
-    "negatives": "n_cand_distinct",
 }
 
 FLOORS = {

@@ -12,19 +12,14 @@ from pathlib import Path
 import pandas as pd
 
 from behavior_scaling.files import replacing, write_text
-
-SIGNIFICANT = 8
+from behavior_scaling.laws import write
 
 
 def round_significant(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with its floats rounded to the 8 significant digits that are written."""
-
-    def rounded(value: float) -> float:
-        return float(f"{value:.{SIGNIFICANT}g}")
-
+    """The frame with its floats rounded as in laws/*.json, to 8 significant digits."""
     result = frame.copy()
     for name in result.columns[[dtype.kind == "f" for dtype in result.dtypes]]:
-        result[name] = result[name].map(rounded)
+        result[name] = result[name].map(write.round_significant)
     return result
 
 
@@ -32,7 +27,7 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
     """Write a tidy table as CSV, 8 significant digits, whole or not at all."""
     with replacing(path) as temporary:
         round_significant(frame).to_csv(
-            temporary, index=False, float_format=f"%.{SIGNIFICANT}g", lineterminator="\n"
+            temporary, index=False, float_format=f"%.{write.DIGITS}g", lineterminator="\n"
         )
 
 

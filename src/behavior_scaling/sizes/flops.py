@@ -165,6 +165,11 @@ def vectors_are_frozen(embedder: EmbedderSpec, stage: int) -> bool:
     return stage == 2 or embedder.kind == "fixed"
 
 
+def takes_everything(objective: ObjectiveSpec, n_items: int) -> bool:
+    """Whether every item is a candidate with certainty: `full`, or K = V."""
+    return objective.kind == "full" or objective.uniform == n_items
+
+
 def candidates_drawn(objective: ObjectiveSpec, n_items: int) -> int:
     """n_cand: M + K before duplicates merge, V for `full`."""
     if objective.kind == "full":

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from behavior_scaling.records.spec import ContextualizerSpec, EmbedderSpec, ObjectiveSpec
-from behavior_scaling.sizes.flops import candidates_drawn, vectors_are_frozen
+from behavior_scaling.sizes.flops import candidates_drawn, takes_everything, vectors_are_frozen
 from behavior_scaling.sizes.parameters import (
     MLP_RATIO,
     contextualizer_parameters,
@@ -80,7 +80,7 @@ def memory(
     n_emb, n_ctx = embedder_parameters(embedder, width), contextualizer_parameters(contextualizer)
     trained = n_ctx + (0 if stage == 2 else n_emb)
     candidates = min(n_items, candidates_drawn(objective, n_items))
-    everything = objective.kind == "full" or objective.uniform == n_items
+    everything = takes_everything(objective, n_items)
     embedded = n_items if everything else min(n_items, 2 * grid + objective.uniform)
     by_token = embedder.kind == "transformer" and embedder.depth > 0
     inputs = tokens * (FLOAT + INDEX) if by_token else embedder.width * FLOAT

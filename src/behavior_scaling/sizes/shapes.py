@@ -46,12 +46,18 @@ def catalogue(
                 yield _shape(EmbedderSpec(embedder_config.kind, width, depth), contextualizer)
 
 
+def controls(contextualizer_config: ContextualizerConfig) -> Iterator[Shape]:
+    """Every contextualizer of the study with a 'fixed' embedder: share 0."""
+    for contextualizer in _ladder(contextualizer_config):
+        yield _shape(EmbedderSpec("fixed", contextualizer.width, 0), contextualizer)
+
+
 def realise(
     embedder_config: EmbedderConfig,
     contextualizer_config: ContextualizerConfig,
     parameters: float,
     share: float,
-) -> tuple[EmbedderSpec, ContextualizerSpec]:
+) -> Shape:
     """The pair nearest to N = `parameters` and s = `share`.
 
     Raises:
@@ -60,10 +66,7 @@ def realise(
     if not parameters > 0 or not 0 <= share < 1:
         raise ValueError(f"no model has N = {parameters:g} and an embedder share of {share:g}")
     if share == 0:
-        shapes = [
-            _shape(EmbedderSpec("fixed", contextualizer.width, 0), contextualizer)
-            for contextualizer in _ladder(contextualizer_config)
-        ]
+        shapes = list(controls(contextualizer_config))
     else:
         shapes = list(catalogue(embedder_config, contextualizer_config))
 
@@ -73,13 +76,12 @@ def realise(
         distance = round(math.hypot(in_size, in_share), 12)  # so that a tie is a tie
         return distance, shape.parameters, shape.share
 
-    nearest = min(shapes, key=rank)
-    return nearest.embedder, nearest.contextualizer
+    return min(shapes, key=rank)
 
 
 def _ladder(config: ContextualizerConfig) -> Iterator[ContextualizerSpec]:
     for width, layers in config.ladder:
-        yield ContextualizerSpec(config.kind, width, layers, max(1, width // config.head_dim))
+        yield ContextualizerSpec(config.kind, width, layers, config.heads(width))
 
 
 def _shape(embedder: EmbedderSpec, contextualizer: ContextualizerSpec) -> Shape:

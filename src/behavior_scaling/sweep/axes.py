@@ -10,9 +10,8 @@ from __future__ import annotations
 import math
 
 from behavior_scaling.config import Study
-from behavior_scaling.records.spec import EmbedderSpec, ObjectiveSpec
-from behavior_scaling.sizes.parameters import contextualizer_parameters, embedder_parameters
-from behavior_scaling.sizes.shapes import Shape, catalogue, realise
+from behavior_scaling.records.spec import ObjectiveSpec
+from behavior_scaling.sizes.shapes import Shape, catalogue, controls, realise
 from behavior_scaling.sweep.cells import MIN_STEPS, Cell, CellMaker, LeftOut
 
 # How far a realised value may lie from the requested one before a cell is left out.
@@ -27,17 +26,7 @@ def _far(value: float, wanted: float, tolerance: float) -> bool:
 
 def _nearest(study: Study, parameters: float, share: float, depth: int) -> Shape:
     family = study.embedder.model_copy(update={"depths": (depth,)})
-    embedder, contextualizer = realise(family, study.contextualizer, parameters, share)
-    n_emb = embedder_parameters(embedder, contextualizer.width)
-    return Shape(embedder, contextualizer, n_emb, contextualizer_parameters(contextualizer))
-
-
-def _shapes(study: Study) -> list[Shape]:
-    """Every pair of the study, the controls with a fixed embedder included."""
-    trained = list(catalogue(study.embedder, study.contextualizer))
-    parts = dict.fromkeys((shape.contextualizer, shape.n_ctx) for shape in trained)
-    fixed = [Shape(EmbedderSpec("fixed", part.width, 0), part, 0, n_ctx) for part, n_ctx in parts]
-    return fixed + trained
+    return realise(family, study.contextualizer, parameters, share)
 
 
 def allocation(study: Study, maker: CellMaker) -> tuple[list[Cell], list[LeftOut]]:
@@ -76,7 +65,10 @@ def share(study: Study, maker: CellMaker) -> tuple[list[Cell], list[LeftOut]]:
     axis = study.axes.share
     if axis is None:
         return cells, left
-    shapes = _shapes(study)
+    shapes = [
+        *controls(study.contextualizer),
+        *catalogue(study.embedder, study.contextualizer),
+    ]
     objective, batch = maker.stage1_objective(), study.execution.batch
 
     def ratio(shape: Shape, budget: float) -> float:

@@ -17,8 +17,7 @@ from behavior_scaling.config import Study
 from behavior_scaling.files import replacing
 from behavior_scaling.records.record import Record, RecordError
 from behavior_scaling.records.spec import DataSpec, RunSpec
-from behavior_scaling.sizes.flops import flops_6dnt, flops_6nd
-from behavior_scaling.sizes.parameters import contextualizer_parameters, embedder_parameters
+from behavior_scaling.sizes.counts import sizes_of
 from behavior_scaling.sweep.cells import Cell, resolve
 from behavior_scaling.sweep.plan import Plan
 
@@ -73,8 +72,6 @@ def write_runs(table: pd.DataFrame, path: Path) -> None:
 
 
 def _asked(study: Study, cell: Cell, spec: RunSpec) -> dict[str, Any]:
-    n_emb = embedder_parameters(spec.embedder, spec.contextualizer.width)
-    n_ctx = contextualizer_parameters(spec.contextualizer)
     objective = spec.objective
     return {
         "id": spec.id,
@@ -88,11 +85,7 @@ def _asked(study: Study, cell: Cell, spec: RunSpec) -> dict[str, Any]:
         "stage": spec.stage,
         "parent": spec.parent,
         "source": spec.data.source,
-        "n_emb": n_emb,
-        "n_ctx": n_ctx,
-        "n_total": n_emb + n_ctx,
-        "share": n_emb / (n_emb + n_ctx),
-        "n_trainable": n_ctx + (n_emb if spec.stage == 1 else 0),
+        **sizes_of(spec, spec.positions),
         "d_model": spec.contextualizer.width,
         "layers": spec.contextualizer.layers,
         "embedder_kind": spec.embedder.kind,
@@ -106,10 +99,6 @@ def _asked(study: Study, cell: Cell, spec: RunSpec) -> dict[str, Any]:
         "n_cand": objective.in_batch + objective.uniform,
         "objective": objective.kind,
         "lr": spec.optimizer.lr,
-        "positions": spec.positions,
-        "d_over_n": spec.positions / (n_emb + n_ctx),
-        "flops_6nd": flops_6nd(n_emb, n_ctx, spec.positions),
-        "flops_6dnt": flops_6dnt(n_emb, n_ctx, spec.positions, spec.data.tokens),
     }
 
 

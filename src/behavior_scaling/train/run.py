@@ -21,7 +21,7 @@ from behavior_scaling.records.record import Record
 from behavior_scaling.records.spec import DataSpec, RunSpec
 from behavior_scaling.records.store import CHECKPOINT
 from behavior_scaling.sizes import flops
-from behavior_scaling.sizes.parameters import contextualizer_parameters, embedder_parameters
+from behavior_scaling.sizes.counts import sizes_of
 
 if TYPE_CHECKING:
     from behavior_scaling.train.tally import Tally
@@ -134,8 +134,6 @@ def _check(spec: RunSpec, dataset: Dataset, parent_embedder: Path | None) -> Non
 def _counts(spec: RunSpec, dataset: Dataset, tally: Tally) -> dict[str, int | float]:
     """Sizes, positions, steps, candidates and FLOPs, by their column in the table of runs."""
     width, tokens, items = spec.contextualizer.width, spec.data.tokens, dataset.n_items
-    n_emb = embedder_parameters(spec.embedder, width)
-    n_ctx = contextualizer_parameters(spec.contextualizer)
     cost = flops.nominal(
         spec.embedder,
         spec.contextualizer,
@@ -146,28 +144,19 @@ def _counts(spec: RunSpec, dataset: Dataset, tally: Tally) -> dict[str, int | fl
         tokens=tokens,
         n_items=items,
     )
-    frozen = flops.vectors_are_frozen(spec.embedder, spec.stage)
     steps = max(1, tally.steps)
     return {
-        "n_emb": n_emb,
-        "n_ctx": n_ctx,
-        "n_total": n_emb + n_ctx,
-        "share": n_emb / (n_emb + n_ctx),
-        "n_trainable": n_ctx if frozen else n_emb + n_ctx,
+        **sizes_of(spec, tally.consumed),
         "n_items": items,
         "n_cand": flops.candidates_drawn(spec.objective, items),
         "n_cand_distinct": tally.candidates / steps,
         "items_embedded": tally.items_embedded / steps,
-        "positions": tally.consumed,
         "unique_positions": dataset.unique_positions,
         "epochs": tally.consumed / dataset.unique_positions,
-        "d_over_n": tally.consumed / (n_emb + n_ctx),
         "steps": tally.steps,
         "steps_after_warmup": tally.steps_after_warmup,
         "flops_nominal": cost.total * tally.consumed,
         "flops_executed": tally.flops,
-        "flops_6nd": flops.flops_6nd(n_emb, n_ctx, tally.consumed),
-        "flops_6dnt": flops.flops_6dnt(n_emb, n_ctx, tally.consumed, tokens),
         "flops_cache": flops.flops_cache(spec.embedder, width, tokens, items),
     }
 

@@ -17,12 +17,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import NullLocator
 
+from behavior_scaling.laws.table import AXES
 from behavior_scaling.report import style, tidy
 from behavior_scaling.report.figures import axis, frames, panels
 from behavior_scaling.report.inputs import Results, cells
 from behavior_scaling.report.sheet import Cell, Panel, Prose, compose
 from behavior_scaling.report.text import (
-    AXES,
     LOSS,
     RECALL,
     axis_title,

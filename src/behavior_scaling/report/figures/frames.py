@@ -17,11 +17,11 @@ from typing import Any
 import pandas as pd
 
 from behavior_scaling.laws.results import AxisFit, Estimate
+from behavior_scaling.laws.table import X_COLUMN
 from behavior_scaling.report.claims_file import load_claims
 from behavior_scaling.report.inputs import Results, cells
 from behavior_scaling.report.text import (
     FLAGS,
-    X_COLUMNS,
     budgets_text,
     estimate_text,
     flops,
@@ -58,7 +58,7 @@ def curve_rows(results: Results, axis: str, arm: str, metric: str) -> list[Row]:
     """One panel: a metric against the axis' variable, by budget, with fits and floors."""
     panel = panel_name(arm, metric)
     found = results.find(axis, metric, arm)
-    column = found.fit.x if found else X_COLUMNS[axis]
+    column = found.fit.x if found else X_COLUMN[axis]
     base = {"panel": panel, "arm": arm, "metric": metric}
     rows: list[Row] = []
     runs = results.axis_runs(axis, arm)
