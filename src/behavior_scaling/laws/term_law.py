@@ -1,0 +1,224 @@
+"""Fitting E + sum_k A_k x_k^-alpha_k to any table: intervals, and what the rows cannot tell.
+
+Choices: intervals are percentiles over resampled rows, each refitted from the optimum and from two
+points beside it. A part (E, or a term) by which AICc gains no more than 4 is 'not identified': a
+status, no number; the objective's minimum is given beside, for comparison with other code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from behavior_scaling.laws.arrays import LEVEL, Array, LawsError
+from behavior_scaling.laws.criteria import GAIN, aicc
+from behavior_scaling.laws.law_fit import LawFit
+from behavior_scaling.laws.many import minimise_many
+from behavior_scaling.laws.parts import nothing
+from behavior_scaling.laws.results import Estimate, Status
+from behavior_scaling.laws.solve import Solution
+from behavior_scaling.laws.term_problem import Asked, Input, Problem, checked
+
+BESIDE = (0.7, 1.4)  # factors of the exponents from which a resample is fitted again
+MAX_CONDITION = 1e6
+
+Sample = Mapping[str, Array]  # parameters in own units, [resamples] each
+
+
+def fit_terms(
+    law: str,
+    form: str,
+    y: npt.ArrayLike,
+    inputs: Sequence[Input],
+    asked: Asked,
+    *,
+    floor: bool = True,
+    starts: npt.ArrayLike | None = None,
+    derived: Callable[[Sample], Sample] | None = None,
+    notes: Sequence[str] = (),
+) -> LawFit:
+    """Fit E + sum_k A_k x_k^-alpha_k (without E if `floor` is false).
+
+    Args:
+        law: name of the law.
+        form: in symbols.
+        y: [n] positive.
+        inputs: the terms; at most two.
+        asked: residuals, Huber's delta, resamples and seed.
+        floor: whether E is fitted.
+        starts: [s, p] in the order log E, log A, alpha, ... with amplitudes in own units; None
+            for a grid around the data.
+        derived: from parameters in own units [r] to derived numbers [r].
+        notes: said in the result.
+
+    Raises:
+        LawsError: lengths differ, an entry is not positive, y or an input is constant, or there
+            are fewer points than parameters.
+    """
+    problem = checked(y, inputs, asked, floor)
+    return fit_problem(law, form, problem, starts=starts, derived=derived, notes=notes)
+
+
+def fit_problem(
+    law: str,
+    form: str,
+    problem: Problem,
+    *,
+    starts: npt.ArrayLike | None = None,
+    derived: Callable[[Sample], Sample] | None = None,
+    notes: Sequence[str] = (),
+) -> LawFit:
+    """As `fit_terms`, of a checked problem."""
+    asked = problem.asked
+    free = _solved(problem, starts)
+    own = {name: float(value[0]) for name, value in problem.own(free.parameters[None, :]).items()}
+    lost = _not_shown(problem, free)
+    sample = _resampled(problem, free) if asked.bootstrap else {}
+    parameters = {
+        name: _estimate(name, value, sample.get(name), problem, free, lost)
+        for name, value in own.items()
+    }
+    more: dict[str, Estimate] = {}
+    errors = {name: float(np.std(values, ddof=1)) for name, values in sample.items()}
+    if derived is not None:
+        point = derived({name: np.array([value]) for name, value in own.items()})
+        spread = derived(sample) if sample else {}
+        broken = next((e for e in parameters.values() if e.value is None), None)
+        for name, value in point.items():
+            if broken is not None:
+                more[name] = nothing("not identified", broken.reason)
+                continue
+            more[name] = _interval(float(value[0]), spread.get(name))
+            if name in spread:
+                errors[name] = float(np.std(spread[name], ddof=1))
+    said = list(notes)
+    if free.condition > MAX_CONDITION:
+        said.append(f"ill-conditioned: the scaled Jacobian has condition {free.condition:.1e}")
+    return LawFit(
+        law=law,
+        form=form,
+        residuals=asked.residuals,
+        delta=asked.delta,
+        points=problem.y.size,
+        parameters=parameters,
+        derived=more,
+        objective=free.objective,
+        objective_mean=free.objective / problem.y.size,
+        standard_errors={
+            name: errors[name]
+            for name in (*parameters, *more)
+            if name in errors and (parameters | more)[name].value is not None
+        },
+        status=_status(free, parameters),
+        best_share=free.best_share,
+        starts=free.starts,
+        condition=free.condition if np.isfinite(free.condition) else None,
+        interval=_how(asked),
+        minimum=own,
+        notes=tuple(said),
+    )
+
+
+def _solved(problem: Problem, starts: npt.ArrayLike | None) -> Solution:
+    """The best minimum from the given starts, or from the default ones."""
+    if starts is None:
+        return problem.solve()
+    given = np.atleast_2d(np.asarray(starts, dtype=np.float64))
+    if given.shape[1] != len(problem.names):
+        raise LawsError(f"starts: {given.shape[1]} columns for {', '.join(problem.names)}")
+    return problem.solve(problem.centred(given))
+
+
+def _not_shown(problem: Problem, free: Solution) -> dict[str, str]:
+    """Parts (E or an amplitude's name) that the rows do not show, with the evidence."""
+    power = _scale_power(problem, free)
+    points = problem.y.size
+    full = aicc(_size(free, problem), points, len(problem.names) + 1, power)
+    out = {}
+    for part, names in problem.parts.items():
+        rival = problem.without(part, free.parameters)
+        if rival is None:
+            continue
+        left = len(problem.names) - len(names)
+        gain = aicc(_size(rival.solve(), rival), points, left + 1, power) - full
+        if gain <= GAIN:
+            out[part] = f"AICc gains {gain:+.1f} by {part}; more than {GAIN:g} is needed"
+    return out
+
+
+def _scale_power(problem: Problem, free: Solution) -> float:
+    """Power of the residuals' scale with which the objective grows there: 2 squares, 1 absolute."""
+    delta = problem.asked.delta
+    if delta is None or free.objective <= 0:
+        return 2.0
+    r = problem.model().evaluate(free.parameters[None, :]).values[0] - problem.observed
+    return float(np.sum(np.abs(r) * np.minimum(np.abs(r), delta)) / free.objective)
+
+
+def _size(found: Solution, problem: Problem) -> float:
+    """The objective, no smaller than rounding."""
+    unit = 1e-12 * max(float(np.max(np.abs(problem.observed))), 1e-300)
+    return max(found.objective, problem.y.size * unit**2)
+
+
+def _resampled(problem: Problem, free: Solution) -> dict[str, Array]:
+    """Parameters in own units over resampled rows."""
+    count, size = problem.asked.bootstrap, problem.y.size
+    rng = np.random.default_rng(problem.asked.seed)
+    weights = rng.multinomial(size, np.full(size, 1 / size), size=count).astype(np.float64)
+    low, high = problem.bounds()
+    starts = [free.parameters.copy() for _ in (1.0, *BESIDE)]
+    for start, factor in zip(starts, (1.0, *BESIDE), strict=True):
+        start[problem.exponents] *= factor
+    fits = [
+        minimise_many(
+            problem.model(), problem.observed, np.tile(start, (count, 1)), low, high,
+            weights=weights, delta=problem.asked.delta,
+        )
+        for start in starts
+    ]  # fmt: skip
+    lowest = np.argmin([fit.objective for fit in fits], axis=0)
+    best = np.stack([fit.parameters for fit in fits])[lowest, np.arange(count)]
+    return problem.own(best)
+
+
+def _estimate(
+    name: str,
+    value: float,
+    sample: Array | None,
+    problem: Problem,
+    free: Solution,
+    lost: Mapping[str, str],
+) -> Estimate:
+    part = next((key for key, names in problem.parts.items() if name in names), None)
+    if part is not None and part in lost:
+        return nothing("not identified", lost[part])
+    index = problem.names.index(name)
+    if index in free.at_bound:
+        return Estimate(value, None, None, "at bound", f"{name} at the bound of its search")
+    return _interval(value, sample)
+
+
+def _interval(value: float, sample: Array | None) -> Estimate:
+    if sample is None or sample.size == 0:
+        return Estimate(value, None, None, "converged", "no resamples, no interval")
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(sample, [tail, 1 - tail])
+    return Estimate(value, min(float(low), value), max(float(high), value), "converged")
+
+
+def _status(free: Solution, parameters: Mapping[str, Estimate]) -> Status:
+    if free.status == "max iterations":
+        return "max iterations"
+    found = {estimate.status for estimate in parameters.values()}
+    if "not identified" in found:
+        return "not identified"
+    return "at bound" if "at bound" in found else "converged"
+
+
+def _how(asked: Asked) -> str:
+    if not asked.bootstrap:
+        return "none: no resamples"
+    return f"95% percentiles over {asked.bootstrap} resamples of rows, each refitted"

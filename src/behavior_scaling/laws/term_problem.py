@@ -1,0 +1,178 @@
+"""The problem behind a law E + sum_k A_k x_k^-alpha_k: fitted parameters, bounds and starts.
+
+Choices: amplitudes are fitted as logarithms at the middle of the data (x divided by its geometric
+mean), which takes the valley between amplitude and exponent out of the problem, and are given back
+in the inputs' own units; the default starts are a grid around the data, not around a published fit.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from behavior_scaling.laws.arrays import Array, LawsError, vector
+from behavior_scaling.laws.many import Model
+from behavior_scaling.laws.power_sum import PowerSum, Term, constant_term, power_term
+from behavior_scaling.laws.solve import Scout, Solution, scout_rows, solve
+
+EXPONENTS = (1e-3, 6.0)  # bounds
+START_EXPONENTS = (0.08, 0.2, 0.45, 1.0)
+START_FLOORS = (0.2, 0.6, 0.95)  # of the smallest y
+START_SHARES = (0.25, 0.75)  # of what E leaves at the middle of the data
+REACH = 25.0  # how far a log amplitude may leave the logarithm of the middle of y
+
+
+@dataclass(frozen=True)
+class Input:
+    """One term A x^-alpha."""
+
+    amplitude: str  # name of A
+    exponent: str  # name of alpha
+    x: Array  # [n] positive
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How the table is to be fitted."""
+
+    residuals: str  # 'log' or 'linear'
+    delta: float | None
+    bootstrap: int
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """The law in fitted parameters: [E], then log amplitude (centred) and exponent of each term."""
+
+    inputs: tuple[Input, ...]
+    y: Array  # own unit
+    floor: bool
+    asked: Asked
+    centers: Array  # mean log x of each term
+
+    @property
+    def names(self) -> list[str]:
+        """Of the fitted parameters, in order."""
+        return (["E"] if self.floor else []) + [
+            name for term in self.inputs for name in (term.amplitude, term.exponent)
+        ]
+
+    @property
+    def parts(self) -> dict[str, tuple[str, ...]]:
+        """What the law can be fitted without, and the parameters that go with it."""
+        floor = {"E": ("E",)} if self.floor else {}
+        return floor | {t.amplitude: (t.amplitude, t.exponent) for t in self.inputs}
+
+    @property
+    def exponents(self) -> list[int]:
+        """Positions of the exponents."""
+        return [int(self.floor) + 1 + 2 * k for k in range(len(self.inputs))]
+
+    @property
+    def observed(self) -> Array:
+        """[n] on the fitted scale."""
+        return np.log(self.y) if self.asked.residuals == "log" else self.y
+
+    def model(self, rows: npt.NDArray[np.int64] | slice = slice(None)) -> Model:
+        """The law over some of the points."""
+        shift = int(self.floor)
+        terms: list[Term] = [constant_term(0)] if self.floor else []
+        for k, (term, center) in enumerate(zip(self.inputs, self.centers, strict=True)):
+            log_x = np.log(term.x[rows]) - center
+            terms.append(power_term(shift + 2 * k, shift + 2 * k + 1, log_x))
+        size = self.y[rows].size
+        return PowerSum(tuple(terms), len(self.names), size, self.asked.residuals == "log")
+
+    def bounds(self) -> tuple[Array, Array]:
+        """[p] each."""
+        middle = float(np.log(np.median(self.y)))
+        low = [middle - REACH] * self.floor + [middle - REACH, EXPONENTS[0]] * len(self.inputs)
+        high = [float(np.log(self.y.max()))] * self.floor
+        return np.array(low), np.array(high + [middle + REACH, EXPONENTS[1]] * len(self.inputs))
+
+    def starts(self) -> Array:
+        """[s, p] grid: floors x exponents of each term x how the rest is shared at the middle."""
+        middle, least = float(np.median(self.y)), float(self.y.min())
+        floors = [least * share for share in START_FLOORS] if self.floor else [0.0]
+        shares = START_SHARES if len(self.inputs) == 2 else (1.0,)
+        rows = []
+        exponents = itertools.product(START_EXPONENTS, repeat=len(self.inputs))
+        for level, share, powers in itertools.product(floors, shares, list(exponents)):
+            parts = (share, 1 - share)[: len(self.inputs)]
+            row = [float(np.log(level))] if self.floor else []
+            for part, power in zip(parts, powers, strict=True):
+                row += [float(np.log((middle - level) * part)), power]
+            rows.append(row)
+        return np.array(rows)
+
+    def centred(self, theta: Array) -> Array:
+        """Log amplitudes in own units -> at the middle of the data; theta [s, p]."""
+        out = theta.copy()
+        for k, center in enumerate(self.centers):
+            a = int(self.floor) + 2 * k
+            out[:, a] = theta[:, a] - theta[:, a + 1] * center
+        return out
+
+    def own(self, theta: Array) -> dict[str, Array]:
+        """Fitted parameters [r, p] -> named ones in own units."""
+        out: dict[str, Array] = {"E": np.exp(theta[:, 0])} if self.floor else {}
+        for k, (term, center) in enumerate(zip(self.inputs, self.centers, strict=True)):
+            a = int(self.floor) + 2 * k
+            out[term.amplitude] = np.exp(theta[:, a] + theta[:, a + 1] * center)
+            out[term.exponent] = theta[:, a + 1]
+        return out
+
+    def solve(self, starts: Array | None = None) -> Solution:
+        """The best minimum from starts [s, p] in fitted parameters, or from the default ones."""
+        rows = scout_rows(*(term.x for term in self.inputs))
+        scout = None if rows is None else Scout(self.model(rows), rows)
+        return solve(
+            self.model(),
+            self.observed,
+            self.starts() if starts is None else starts,
+            *self.bounds(),
+            delta=self.asked.delta,
+            scout=scout,
+        )
+
+    def without(self, part: str, theta: Array) -> Problem | None:
+        """The law without a part, theta the fitted parameters; None where nothing is left."""
+        if part == "E":
+            return replace(self, floor=False)
+        keep = [i for i, term in enumerate(self.inputs) if term.amplitude != part]
+        if not keep:
+            return None
+        left = tuple(self.inputs[i] for i in keep)
+        return replace(self, inputs=left, centers=self.centers[keep])
+
+
+def checked(y: npt.ArrayLike, inputs: Sequence[Input], asked: Asked, floor: bool) -> Problem:
+    """The problem of a table.
+
+    Raises:
+        LawsError: lengths differ, an entry is not positive, y or an input is constant, or there
+            are fewer points than parameters.
+    """
+    if asked.residuals not in ("log", "linear"):
+        raise LawsError(f"residuals: {asked.residuals!r}; known: log, linear")
+    ys = vector(y, "y", positive=True)
+    terms = []
+    for term in inputs:
+        x = vector(term.x, term.amplitude, positive=True)
+        if x.size != ys.size:
+            raise LawsError(f"input of {term.amplitude}: {x.size} entries for {ys.size} of y")
+        if np.ptp(x) <= 1e-12 * x.max():
+            raise LawsError(f"input of {term.amplitude}: constant, so {term.exponent} has no data")
+        terms.append(Input(term.amplitude, term.exponent, x))
+    count = int(floor) + 2 * len(terms)
+    if ys.size <= count:
+        raise LawsError(f"{ys.size} points for {count} parameters; at least {count + 1} are needed")
+    if np.ptp(ys) <= 1e-12 * ys.max():
+        raise LawsError("y: constant; there is nothing to fit")
+    centers = np.array([float(np.mean(np.log(term.x))) for term in terms])
+    return Problem(tuple(terms), ys, floor, asked, centers)
