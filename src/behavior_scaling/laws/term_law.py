@@ -1,8 +1,9 @@
 """Fitting E + sum_k A_k x_k^-alpha_k to any table: intervals, and what the rows cannot tell.
 
-Choices: intervals are percentiles over resampled rows, each refitted from the optimum and from two
-points beside it. A part (E, or a term) by which AICc gains no more than 4 is 'not identified': a
-status, no number; the objective's minimum is given beside, for comparison with other code.
+Choices: intervals are percentiles over resampled rows, each refitted from the optimum (and from two
+points beside it where that gains anything). A part (E, or a term) by which AICc gains no more than
+4 is 'not identified': a status, no number; the objective's minimum is given beside, for comparison
+with other code.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ import numpy.typing as npt
 from behavior_scaling.laws.arrays import LEVEL, Array, LawsError
 from behavior_scaling.laws.criteria import GAIN, aicc
 from behavior_scaling.laws.law_fit import LawFit
-from behavior_scaling.laws.many import minimise_many
+from behavior_scaling.laws.many import Many, minimise_many
 from behavior_scaling.laws.parts import nothing
 from behavior_scaling.laws.results import Estimate, Status
-from behavior_scaling.laws.solve import Solution
+from behavior_scaling.laws.solve import SAME_MINIMUM, Solution
 from behavior_scaling.laws.term_problem import Asked, Input, Problem, checked
 
-BESIDE = (0.7, 1.4)  # factors of the exponents from which a resample is fitted again
+BESIDE = (0.7, 1.4)  # factors of the exponents from which resamples are fitted again,
+PROBED = 200  # all of them where one of the first so many gains by it
 MAX_CONDITION = 1e6
 
 Sample = Mapping[str, Array]  # parameters in own units, [resamples] each
@@ -169,18 +171,27 @@ def _resampled(problem: Problem, free: Solution) -> dict[str, Array]:
     rng = np.random.default_rng(problem.asked.seed)
     weights = rng.multinomial(size, np.full(size, 1 / size), size=count).astype(np.float64)
     low, high = problem.bounds()
-    starts = [free.parameters.copy() for _ in (1.0, *BESIDE)]
-    for start, factor in zip(starts, (1.0, *BESIDE), strict=True):
+
+    def refitted(start: Array, rows: slice) -> Many:
+        return minimise_many(
+            problem.model(), problem.observed, np.tile(start, (len(weights[rows]), 1)), low, high,
+            weights=weights[rows], delta=problem.asked.delta,
+        )  # fmt: skip
+
+    fit = refitted(free.parameters, slice(None))
+    best, least = fit.parameters.copy(), fit.objective.copy()
+    for factor in BESIDE:
+        start = free.parameters.copy()
         start[problem.exponents] *= factor
-    fits = [
-        minimise_many(
-            problem.model(), problem.observed, np.tile(start, (count, 1)), low, high,
-            weights=weights, delta=problem.asked.delta,
-        )
-        for start in starts
-    ]  # fmt: skip
-    lowest = np.argmin([fit.objective for fit in fits], axis=0)
-    best = np.stack([fit.parameters for fit in fits])[lowest, np.arange(count)]
+        for rows in (slice(0, PROBED), slice(PROBED, count))[: 1 + (count > PROBED)]:
+            other = refitted(start, rows)
+            better = other.objective < least[rows] * (1 - SAME_MINIMUM)
+            if not better.any():
+                break  # the optimum is where these resamples lead from beside it, too
+            best[rows][better], least[rows][better] = (
+                other.parameters[better],
+                other.objective[better],
+            )
     return problem.own(best)
 
 
