@@ -76,6 +76,7 @@ retry: install
 
 bench: install
 	python benchmarks/throughput.py
+	python benchmarks/laws_solver.py
 
 lock: install
 	workflow/lock.sh

@@ -14,6 +14,10 @@ from importlib import import_module
 from pathlib import Path
 
 Command = Callable[[argparse.Namespace], int]
+TABLE_LAWS = (
+    "envelope", "isoflop", "parametric", "vpnls", "power", "repetition", "share", "negatives",
+    "batch",
+)  # fmt: skip
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -49,6 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     sub = step("sweep", "runs", "print the runs of a study and what it leaves out")
     config(sub)
     sub.add_argument("--explain", action="store_true", help="every cell, not only the totals")
+    sub = step("power", "power", "say what a study's grid can tell, before any run")
+    config(sub)
+    _power_options(sub)
     sub = step("train", "runs", "train the runs of a bundle that the store does not hold yet")
     config(sub)
     path(sub, "--data", "folder of the data set")
@@ -61,7 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     path(sub, "--store", "folder of records", required=False)
     path(sub, "--archive", "folder of shipped records, instead of --data and --store", False)
     path(sub, "--floors", "JSON file for the archive's floors (with --archive)", False)
-    path(sub, "--out", "Parquet file to write")
+    path(sub, "--out", "Parquet file to write: one row for every cell")
+    path(sub, "--users", "Parquet file to write: sums over groups of users of every run")
+    path(sub, "--probes", "Parquet file to write: what runs measured on their way")
     sub = step("status", "runs", "count a study's runs by outcome and name what is not done")
     config(sub)
     path(sub, "--results", "results folder")
@@ -73,10 +82,13 @@ def _parser() -> argparse.ArgumentParser:
     path(sub, "--results", "results folder")
     sub.add_argument("--partial", action="store_true", help="accept runs that are not finished")
 
-    sub = step("fit", "report", "fit the laws of every axis")
-    path(sub, "--runs", "table that `collect` wrote")
-    path(sub, "--floors", "file that `floors` wrote")
-    path(sub, "--out", "folder for one JSON file a law")
+    sub = step("fit", "laws", "fit the laws of every axis, or with --law one law on any table")
+    path(sub, "--runs", "table that `collect` wrote", False)
+    path(sub, "--floors", "file that `floors` wrote", False)
+    path(sub, "--users", "user sums that `collect` wrote: users enter every interval", False)
+    path(sub, "--probes", "probes that `collect` wrote: critical batch in three ways", False)
+    path(sub, "--out", "folder for one JSON file a law", False)
+    _table_options(sub)
     sub = step("figure", "report", "draw one figure (PDF, SVG, PNG) with its tidy CSV")
     sub.add_argument("name", help="name of the figure")
     path(sub, "--results", "folder of the study under results/")
@@ -103,6 +115,54 @@ def _parser() -> argparse.ArgumentParser:
     sub = step("schema", "data", "write the JSON schema of study files")
     path(sub, "--out", "JSON file to write")
     return parser
+
+
+def _power_options(sub: argparse.ArgumentParser) -> None:
+    """Options of `power`."""
+    sub.add_argument(
+        "--noise", type=float, metavar="SD", help="seed sd of a run, nats (default 0.01)"
+    )
+    sub.add_argument("--runs", type=Path, help="or measure it in a table that `collect` wrote")
+    sub.add_argument(
+        "--truth", action="append", metavar="NAME=VALUE",
+        help="parameter of the planted truth, e.g. share.curvature=0.1 (repeatable)",
+    )  # fmt: skip
+    sub.add_argument("--replicates", type=int, default=200, help="simulated studies (default 200)")
+    sub.add_argument("--seed", type=int, default=0, help="of every random draw (default 0)")
+    sub.add_argument("--json", type=Path, metavar="OUT", help="write the report to OUT")
+
+
+def _table_options(sub: argparse.ArgumentParser) -> None:
+    """Options of `fit` for one law on anyone's table; None is the law's own default."""
+    group = sub.add_argument_group(
+        "one law on any table",
+        "columns are named by their header; docs/guide_fit.md shows each law on a real table",
+    )
+    group.add_argument("--law", help=f"one of {', '.join(TABLE_LAWS)}")
+    group.add_argument("--csv", type=Path, help="table to read: .csv, .tsv or .parquet")
+    for name, text in (
+        ("--y", "loss, lower is better"),
+        ("--n", "parameters N"),
+        ("--d", "positions (tokens, events) D; if not named, D = C / (6 N)"),
+        ("--c", "compute C, groups the budgets; if not named, C = 6 N D"),
+        ("--x", "the law's own variable: share, candidates, batch size; of power: any"),
+        ("--unique", "distinct positions among D"),
+    ):
+        group.add_argument(name, metavar="COLUMN", help=text)
+    group.add_argument(
+        "--where", action="append", metavar="COLUMN=VALUE", help="only these rows (repeatable)"
+    )
+    group.add_argument(
+        "--drop-largest", type=int, metavar="K", help="leave out rows with y >= its K-th largest"
+    )
+    group.add_argument(
+        "--tolerance", type=float, help="share by which C (envelope: N) may vary in one group"
+    )
+    group.add_argument("--delta", type=float, help="Huber's threshold (default 1e-3)")
+    group.add_argument("--residuals", help="log (default) or linear")
+    group.add_argument("--bootstrap", type=int, metavar="R", help="resamples behind intervals")
+    group.add_argument("--seed", type=int, help="of every random draw (default 0)")
+    group.add_argument("--json", type=Path, metavar="OUT", help="write the fit to OUT")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -138,6 +138,11 @@ class ExecutionConfig(_Part):
     batch: PositiveInt = Field(16, description="B: sequences a step, outside the batch axis.")
     precision: Literal["fp32", "bf16-mixed"] = "fp32"
     threads: PositiveInt = 1
+    probes: NonNegativeInt = Field(
+        12,
+        description="Points between 5% and 100% of D, log-spaced, at which a run measures its "
+        "validation loss on a sample and its gradient noise; 0 = none.",
+    )
     bundle_flops: PositiveFloat = Field(
         5e11, description="Nominal FLOPs a job gathers from short runs; longer runs go alone."
     )

@@ -58,3 +58,13 @@ class Layout:
     def runs(self) -> Path:
         """The table of runs."""
         return self.folder / "runs.parquet"
+
+    @property
+    def users(self) -> Path:
+        """Sums of metrics over groups of users, of every run."""
+        return self.folder / "users.parquet"
+
+    @property
+    def probes(self) -> Path:
+        """What runs measured on their way."""
+        return self.folder / "probes.parquet"

@@ -8,7 +8,7 @@ import pytest
 
 from behavior_scaling.laws.arrays import lowest
 from behavior_scaling.laws.batch import admissible, fit_critical_batch, fit_optimal_batch
-from behavior_scaling.laws.batch_profile import Cells, basis, jacobian, residuals
+from behavior_scaling.laws.batch_profile import Cells, basis, over
 from behavior_scaling.laws.curve import CurveData, curve_data
 from behavior_scaling.laws.noise import NoiseLevel
 from behavior_scaling.laws.results import CurveFit
@@ -42,8 +42,10 @@ def test_jacobian_matches_finite_differences(
         Cells(BATCHES[:5], rng.normal(size=5), rng.normal(size=5), np.ones(5)),
     ]
     theta = np.array([0.3, np.log(30), 5.0, 0.5, np.log(90), 6.0, 0.2])
-    numeric = central_difference(lambda t: residuals(t, budgets), theta)
-    np.testing.assert_allclose(jacobian(theta, budgets), numeric, rtol=1e-6, atol=1e-8)
+    model = over(budgets)
+    numeric = central_difference(lambda t: model.evaluate(t[None, :]).values[0], theta)
+    ours = model.evaluate(np.stack([theta, 1.5 * theta])).jacobian[0]
+    np.testing.assert_allclose(ours, numeric, rtol=1e-6, atol=1e-8)
 
 
 def test_identifiable_form_is_the_joint_law() -> None:
@@ -153,3 +155,22 @@ def test_lowest_interpolates_a_parabola_and_keeps_edges() -> None:
     x = np.arange(7.0)
     values = np.stack([(x - 2.3) ** 2 + 1, x + 4.0])
     np.testing.assert_allclose(lowest(values, axis=1), [1.0, 4.0], atol=1e-12)
+
+
+def test_two_cells_at_one_batch_and_curves_without_a_knee() -> None:
+    noise, twice = NoiseLevel(1e-4**2, 30), np.repeat(BATCHES, 2)
+    d = np.full(16, 1e6)
+    columns = {"positions": d, "sequence_events": np.full(16, 60.0)}
+    data = curve_data(1e11, twice, joint_law(twice, d, 40.0), noise=noise, columns=columns)
+    found = fit_critical_batch([data]).curves[0]
+    assert found.optimum.value == pytest.approx(40.0, rel=1e-2)
+    assert np.all(np.isfinite(found.curve_y))
+    falls = curve_data(1e11, twice, 7 - joint_law(twice, d, 40.0), noise=noise, columns=columns)
+    assert fit_critical_batch([falls]).curves[0].optimum.value is None
+    flat = curve_data(1e11, twice, np.full(16, 6.0), noise=noise, columns=columns)
+    assert fit_critical_batch([flat]).curves[0].optimum.status == "not identified"
+    assert fit_critical_batch([flat]).exponents["gamma"].value is None
+    three = np.repeat(BATCHES[:3], 6)
+    columns = {"positions": np.full(18, 1e6), "sequence_events": np.full(18, 60.0)}
+    few = curve_data(1e11, three, joint_law(three, np.full(18, 1e6), 40.0), columns=columns)
+    assert fit_critical_batch([few]).curves[0].optimum.status == "too few points"

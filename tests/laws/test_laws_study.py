@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from behavior_scaling.laws import study
 from behavior_scaling.laws.arrays import LawsError
 from behavior_scaling.laws.study import fit_study, headline_metrics
-from behavior_scaling.laws.table import groups, metric_curves, seed_noise
+from behavior_scaling.laws.table import AXES, groups, metric_curves, seed_noise
 from behavior_scaling.laws.transforms import IDENTITY
 
 Planted = Callable[..., tuple[pd.DataFrame, Any]]
@@ -19,6 +20,14 @@ LOSS = "validation/restored/all/cross_entropy"
 RECALL = "validation/restored/all/recall@10"
 SESSION = "validation/restored/session_start"
 FLOORS = {"validation": {"markov": {"cross_entropy": 6.6}, "unigram": {"cross_entropy": 7.0}}}
+
+
+@pytest.fixture(autouse=True)
+def per_axis_only(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The joint surface and its backtest have tests of their own, and cost most of the time."""
+    if "surface" not in request.node.name:
+        monkeypatch.setattr(study, "surface_fits", lambda *_, **__: [])
+        monkeypatch.setattr(study, "backtest", lambda *_, **__: [])
 
 
 def pick(laws: dict[str, Any], axis: str, metric: str = LOSS, arm: str | None = None) -> Any:
@@ -38,7 +47,10 @@ def only(runs: pd.DataFrame, metric: str = LOSS) -> pd.DataFrame:
 def test_planted_laws_are_found(planted: Planted) -> None:
     runs, truth = planted()
     laws = fit_study(only(runs), FLOORS, resamples=100)
-    assert sorted(laws) == ["agreement", "allocation", "batch", "compute", "negatives", "share"]
+    assert sorted(laws) == [
+        "agreement", "allocation", "backtest", "batch", "compute", "critical_batch", "negatives",
+        "share", "surface",
+    ]  # fmt: skip
     optima = {
         "share": truth.share,
         "batch": truth.knee,
@@ -137,7 +149,8 @@ def test_absent_axes_and_metrics_give_empty_lists(planted: Planted) -> None:
     assert RECALL not in {fit["metric"] for fit in laws["share"]["fits"]}
     empty = fit_study(runs.iloc[:0], None)
     assert all(not part.get("fits") for part in empty.values())
-    assert empty["agreement"] == {"agreement": []}
+    assert empty["agreement"] == {"agreement": [], "choice_cost": []}
+    assert empty["critical_batch"] == {"critical_batch": []}
 
 
 def test_one_seed_gives_no_noise(planted: Planted) -> None:
@@ -286,3 +299,82 @@ def test_import_stays_light() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def user_sums(runs: pd.DataFrame, metrics: list[str], spread: float) -> pd.DataFrame:
+    """Sums over 32 groups of 40 positions; groups differ in level, alike for all runs."""
+    rng, parts = np.random.default_rng(0), []
+    level = rng.normal(0, 0.02, 32)
+    for metric in metrics:
+        *where, name = metric.split("/")
+        own = spread * rng.normal(size=(len(runs), 32)) + level
+        own -= own.mean(axis=1, keepdims=True)
+        frame = pd.DataFrame({"id": np.repeat(runs["id"].to_numpy(), 32)})
+        frame["split"], frame["score"], frame["slice"] = where
+        frame["group"], frame["n_positions"] = np.tile(np.arange(32), len(runs)), 40.0
+        frame[name] = 40.0 * (runs[metric].to_numpy()[:, None] + own).ravel()
+        parts.append(frame)
+    keys = ["id", "split", "score", "slice", "group", "n_positions"]
+    whole = parts[0]
+    for part in parts[1:]:
+        whole = whole.merge(part, on=keys, how="outer")
+    return whole.fillna(0.0)
+
+
+def test_users_enter_every_axis(planted: Planted) -> None:
+    runs, _ = planted()
+    runs = only(runs)
+    users = user_sums(runs, [LOSS], 0.01)
+    alone = fit_study(runs, None, resamples=100)
+    both = fit_study(runs, None, users=users, resamples=100)
+    assert both == fit_study(runs, None, users=users, resamples=100)
+    for axis in ("allocation", "share", "batch", "negatives"):
+        pairs = zip(pick(alone, axis)["curves"], pick(both, axis)["curves"], strict=True)
+        for a, b in pairs:
+            assert a["optimum"]["value"] == b["optimum"]["value"]
+            assert b["optimum"]["low"] < a["optimum"]["low"]
+            assert b["optimum"]["high"] > a["optimum"]["high"]
+            assert b["best"]["high"] > a["best"]["high"]
+            assert b["derived"]["users_sd"]["value"] > 0
+            assert "users_sd" not in a["derived"]
+        said = [note for note in pick(both, axis)["notes"] if "users" in note]
+        assert len(said) == 1
+        assert said[0].startswith("users redrawn: a ")
+    assert all("users not redrawn" in " ".join(pick(alone, axis)["notes"]) for axis in AXES)
+    exponent = [pick(laws, "allocation")["exponents"]["N"] for laws in (alone, both)]
+    assert exponent[1]["high"] > exponent[0]["high"]
+    assert "redrawn users" in exponent[1]["reason"]
+    slope = [pick(laws, "compute")["curves"][0]["coefficients"]["b"] for laws in (alone, both)]
+    assert slope[1]["value"] == slope[0]["value"]
+    assert slope[1]["high"] - slope[1]["low"] > slope[0]["high"] - slope[0]["low"]
+    partly = fit_study(runs, None, users=users[users["id"] != runs["id"].iloc[0]], resamples=50)
+    assert "users not redrawn: 1 runs" in " ".join(pick(partly, "allocation")["notes"])
+    assert not any("not redrawn" in note for note in pick(partly, "share")["notes"])
+
+
+def test_critical_batch_and_choice_costs_are_part_of_a_study(planted: Planted) -> None:
+    runs, _ = planted()
+    runs = runs[runs["axis"].isin(["batch", "share"]) & (runs["budget"] == 1e11)]
+    laws = fit_study(runs, None, resamples=50)
+    rows = laws["critical_batch"]["critical_batch"]
+    assert {(row["method"], row["metric"]) for row in rows} == {
+        ("curve", fit["metric"]) for fit in laws["batch"]["fits"]
+    }
+    costs = laws["agreement"]["choice_cost"]
+    assert {row["axis"] for row in costs} == {"batch", "share"}
+    mixed = [row for row in costs if row["axis"] == "batch" and row["loss"] == "train_loss"]
+    assert all("do not compare" in row["cost"]["reason"] for row in mixed)
+
+
+def test_surface_backtest_and_processes(planted: Planted) -> None:
+    runs, _ = planted()
+    metrics = [LOSS, RECALL]
+    columns = [c for c in runs.columns if "/" not in c or c in metrics]
+    runs = runs.loc[runs["axis"] == "allocation", columns].reset_index(drop=True)
+    users = user_sums(runs, metrics, 0.001)
+    one, two = (
+        fit_study(runs, None, users=users, resamples=20, workers=workers) for workers in (1, 2)
+    )
+    assert one == two
+    assert [row["metric"] for row in one["surface"]["surface"]] == metrics
+    assert {row["metric"] for row in one["backtest"]["backtest"]} == set(metrics)

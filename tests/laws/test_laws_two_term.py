@@ -21,7 +21,7 @@ from behavior_scaling.laws.two_term_grid import (
     sums,
     with_optimum,
 )
-from behavior_scaling.laws.two_term_joint import closed_form_optimum, jacobian, law, residuals
+from behavior_scaling.laws.two_term_joint import closed_form_optimum, law, over
 from behavior_scaling.laws.two_term_verdict import aicc
 
 Vector = npt.NDArray[np.float64]
@@ -69,8 +69,13 @@ def test_jacobian_matches_finite_differences(central_difference: Difference) -> 
         for n in (5, 7)
     ]
     theta = np.array([0.8, 0.5, 6.0, 0.3, 0.2, 5.0, 0.1, 0.4])
-    numeric = central_difference(lambda t: residuals(t, budgets), theta)
-    np.testing.assert_allclose(jacobian(theta, budgets), numeric, rtol=1e-6, atol=1e-8)
+    model = over(budgets)
+    numeric = central_difference(lambda t: model.evaluate(t[None, :]).values[0], theta)
+    ours = model.evaluate(np.stack([theta, 2 * theta])).jacobian[0]
+    np.testing.assert_allclose(ours, numeric, rtol=1e-6, atol=1e-8)
+    for j, points in enumerate((slice(0, 5), slice(5, 12))):
+        values = model.evaluate(theta[None, :]).values[0, points]
+        np.testing.assert_allclose(values, law(budgets[j].log_u, theta, j), rtol=1e-12)
 
 
 def test_residual_sums_agree_with_nonnegative_least_squares() -> None:
@@ -266,3 +271,33 @@ def test_aicc_by_hand() -> None:
 def test_fit_is_deterministic(noisy_curve: Curves) -> None:
     data = [noisy_curve(np.random.default_rng(4), SHARES, planted(SHARES), 0.02)]
     assert fitted(data) == fitted(data)
+
+
+def test_two_cells_at_one_share_count_as_one_place() -> None:
+    noise = NoiseLevel(1e-4**2, 30)
+    twice = np.repeat(SHARES, 2)
+    data = curve_data(1e11, twice, planted(twice), noise=noise)
+    fit = fitted([data]).curves[0].optimum
+    assert fit.status == "converged"
+    assert fit.value == pytest.approx(BEST, rel=1e-2)
+    few = np.repeat(SHARES[::4], 4)  # twelve cells, three places
+    assert fitted([curve_data(1e11, few, planted(few), noise=noise)]).curves[0].optimum.status == (
+        "too few points"
+    )
+
+
+def test_straight_and_concave_curves_have_no_optimum() -> None:
+    noise = NoiseLevel(0.002**2, 40)
+    z = np.log(SHARES)
+    for values in (6 - 0.05 * z, 6 + 0.05 * z, 6 - 0.02 * (z + 3) ** 2):
+        parts = fitted([curve_data(1e11, SHARES, values, noise=noise, repeats=np.full(9, 2))])
+        assert parts.curves[0].optimum.status in ("at bound", "not identified")
+        assert parts.curves[0].best.value is None
+        assert parts.exponents["share"].status == "too few points"
+
+
+def test_constant_metric_everywhere_is_no_fit() -> None:
+    flat = [curve_data(c, SHARES, np.full(9, 6.0)) for c in (1e10, 1e11)]
+    parts = fitted(flat)
+    assert all(fit.optimum.status == "not identified" for fit in parts.curves)
+    assert all(e.value is None for e in parts.exponents.values())

@@ -25,6 +25,7 @@ def example_spec() -> RunSpec:
         contextualizer=ContextualizerSpec("transformer", 8, 1, 1),
         objective=ObjectiveSpec("corrected", 16, 0, "mask"),
         optimizer=OptimizerSpec(0.01, 0.05, 0.0, 0.0, 0.9, 0.99, 1.0),
+        probes=0,
         precision="fp32",
         threads=1,
         parent=None,

@@ -13,7 +13,7 @@ from behavior_scaling.records import spec as spec_module
 from behavior_scaling.records.archive import MANIFEST, Archive, write_archive
 from behavior_scaling.records.record import Record, RecordError
 from behavior_scaling.records.spec import RunSpec
-from behavior_scaling.records.store import RECORD, Store
+from behavior_scaling.records.store import RECORD, USERS, Store
 
 from .helpers import example_record, example_spec
 
@@ -30,6 +30,7 @@ def test_the_id_is_a_hash_of_the_spec_and_survives_a_round_trip() -> None:
     [
         {"seed": 1},
         {"threads": 2},
+        {"probes": 12},
         {"precision": "bf16-mixed"},
         {"parent": "a" * 64},
         {"positions": 1001},
@@ -55,6 +56,7 @@ def test_numeric_hash_ignores_time_and_machine_only() -> None:
         {"metrics": record.metrics | {"m": 0.5}},
         {"counts": record.counts | {"steps": 11}},
         {"curve": [{"positions": 1.0, "loss": 2.0}]},
+        {"probes": [{"step": 5, "gradient_noise": None}]},
         {"outcome": "diverged"},
     ):
         assert dataclasses.replace(record, **change).numeric_hash != record.numeric_hash  # type: ignore[arg-type]
@@ -65,19 +67,20 @@ def committed(tmp_path: Path) -> tuple[Store, Record]:
     record = example_record()
     work = store.work_dir(record.id)
     (work / "ranks.parquet").write_bytes(b"ranks")
+    (work / USERS).write_bytes(b"users")
     (work / "checkpoint.ckpt").write_bytes(b"gone after commit")
     return store, store.commit(record, work)
 
 
 def test_commit_hashes_the_files_drops_the_checkpoint_and_reads_back(tmp_path: Path) -> None:
     store, record = committed(tmp_path)
-    assert set(record.files) == {"ranks.parquet"}
+    assert set(record.files) == {"ranks.parquet", USERS}
     assert store.load(record.id) == record
     assert store.state(record.id) == "done"
     assert not (store.path(record.id) / "checkpoint.ckpt").exists()
 
 
-@pytest.mark.parametrize("fault", ["truncate", "alter", "swap", "ranks", "missing"])
+@pytest.mark.parametrize("fault", ["truncate", "alter", "swap", "ranks", "users", "missing"])
 def test_damage_is_found_and_named(tmp_path: Path, fault: str) -> None:
     store, record = committed(tmp_path)
     path = store.path(record.id) / RECORD
@@ -90,8 +93,8 @@ def test_damage_is_found_and_named(tmp_path: Path, fault: str) -> None:
     elif fault == "swap":
         other = dataclasses.replace(record, spec=dataclasses.replace(record.spec, seed=7))
         path.write_text(other.to_json())
-    elif fault == "ranks":
-        (path.parent / "ranks.parquet").write_bytes(b"other")
+    elif fault in ("ranks", "users"):
+        (path.parent / f"{fault}.parquet").write_bytes(b"other")
     else:
         (path.parent / "ranks.parquet").unlink()
     with pytest.raises(RecordError, match=record.id[:12]):
@@ -105,6 +108,13 @@ def test_a_damaged_record_is_set_aside_by_the_next_commit(tmp_path: Path) -> Non
     again = store.commit(example_record(), store.work_dir(record.id))
     assert store.load(record.id) == again
     assert (store.root / ".damaged" / record.id / RECORD).read_text() == "{"
+
+
+def test_a_file_beside_a_record_is_given_or_named(tmp_path: Path) -> None:
+    store, record = committed(tmp_path)
+    assert store.file(record.id, USERS).read_bytes() == b"users"
+    with pytest.raises(RecordError, match=r"other\.parquet: no such file beside the record"):
+        store.file(record.id, "other.parquet")
 
 
 def test_absent_and_cleared(tmp_path: Path) -> None:
@@ -147,9 +157,18 @@ def test_archive_holds_records_and_notices_an_altered_one(tmp_path: Path) -> Non
     assert archive.data == record.spec.data
     with pytest.raises(RecordError, match="lists no run"):
         archive.load("f" * 64)
+    assert archive.file(record.id, USERS).read_bytes() == b"users"
+    with pytest.raises(RecordError, match=r"lists no ranks\.parquet of run"):
+        archive.file(record.id, "ranks.parquet")  # too large to ship
+    (folder / record.id / USERS).write_bytes(b"other")
+    with pytest.raises(RecordError, match=r"users\.parquet: altered"):
+        archive.file(record.id, USERS)
     path = folder / record.id / RECORD
     path.write_text(path.read_text().replace('"steps": 10', '"steps": 12'))
     with pytest.raises(RecordError, match="altered"):
+        archive.load(record.id)
+    path.unlink()
+    with pytest.raises(RecordError, match="listed in the manifest, but missing"):
         archive.load(record.id)
     (folder / MANIFEST).unlink()
     with pytest.raises(RecordError, match="no archive here"):

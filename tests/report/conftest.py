@@ -20,6 +20,8 @@ import pytest
 from behavior_scaling.laws.results import Agreement, AxisFit, CurveFit, Estimate
 from behavior_scaling.report.figures import make_figures
 
+from . import report_joint_laws
+
 LOSS = "validation/restored/all/cross_entropy"
 RECALL = "validation/restored/all/recall@10"
 NDCG = "validation/restored/all/ndcg@10"
@@ -238,7 +240,13 @@ def write_results(root: Path) -> Path:
         spoil(axis, fits)
         write_laws(root, axis, {"axis": axis, "fits": fits})
     write_laws(root, "compute", {"axis": "compute", "fits": [make_compute(runs).to_dict()]})
-    write_laws(root, "agreement", {"agreement": [row.to_dict() for row in make_agreement(runs)]})
+    agreement = [row.to_dict() for row in make_agreement(runs)]
+    choices = report_joint_laws.choices()
+    write_laws(root, "agreement", {"agreement": agreement, "choice_cost": choices})
+    surfaces = [report_joint_laws.surface(runs, metric) for metric in (LOSS, RECALL)]
+    write_laws(root, "surface", {"surface": surfaces})
+    write_laws(root, "critical_batch", {"critical_batch": report_joint_laws.criticals()})
+    write_laws(root, "backtest", {"backtest": report_joint_laws.backtests()})
     return root
 
 

@@ -93,7 +93,7 @@ def test_verdicts_add_up(numbers: Numbers) -> None:
              "not_measured")  # fmt: skip
     total = sum(numbers[f"claims.{name}"]["value"] for name in names)
     assert total == numbers["claims.total"]["value"]
-    assert numbers["claims.by_id.share_optimum.verdict"]["text"] == "out of range"
+    assert numbers["claims.by_id.allocation_n.verdict"]["text"] == "out of range"
 
 
 def test_without_laws_every_axis_still_has_its_sentence(
@@ -107,6 +107,51 @@ def test_without_laws_every_axis_still_has_its_sentence(
     assert numbers["batch.loss"]["text"] == "this axis was not run"
     assert numbers["share.loss"]["text"] == "nothing was fitted"
     assert numbers["allocation.exponent_n"]["text"] == "no exponent was fitted"
+    assert numbers["joint.loss.allocation"]["text"] == "no joint surface was fitted"
+    assert numbers["critical_batch.steps"]["text"] == "steps to a target loss was not measured"
+    assert numbers["backtest.loss"]["text"] == "nothing could be predicted"
+    assert numbers["choice_cost.all"]["text"] == "no cost of recall@10 could be told"
+
+
+def test_the_later_laws_have_their_sentences(numbers: Numbers) -> None:
+    assert numbers["joint.loss.allocation"]["text"] == (
+        "N* at 10¹⁰ 3,000 (2,500 to 3,900); at 3×10¹⁰ 5,200 (4,330 to 6,750); "
+        "at 10¹¹ 9,490 (7,910 to 12,300)"
+    )
+    assert numbers["joint.loss.share"]["text"] == (
+        "s* at 3×10¹⁰ 50%, at bound; at 10¹¹ below 30%, not identified"
+    )
+    assert numbers["joint.recall.negatives"]["text"] == (
+        "popular only: K* at 3×10¹⁰ and 10¹¹ not identified. "
+        "uniform added: K* at 3×10¹⁰ and 10¹¹ not identified"
+    )
+    assert numbers["joint.loss.kept"]["text"] == (
+        "contextualizer too small, embedder too small, too little data and large batches use data "
+        "worse"
+    )
+    assert numbers["critical_batch.curve"]["text"] == (
+        "at 3×10¹⁰ 8.00 (6.00 to 11.0) sequences, 240 (180 to 330) events; "
+        "at 10¹¹ 2.00, at bound (smallest batch)"
+    )
+    assert numbers["critical_batch.disagreement"]["value"] == 1  # said by both methods
+    assert numbers["backtest.loss"]["text"] == (
+        "allocation at 10¹¹: 2 of 3 cells covered, CRPS 0.0125 against 0.250 (last budget again) "
+        "and 0.500 (log-linear)"
+    )
+    assert (numbers["backtest.predicted"]["value"], numbers["backtest.won"]["value"]) == (1, 1)
+    assert "1 budgets left of this axis; 3 needed" in numbers["backtest.recall"]["text"]
+    assert numbers["choice_cost.all"]["text"] == (
+        "allocation at 10¹⁰: 10% (0% to 20%); allocation at 3×10¹⁰: 0% (0% to 10%)"
+    )
+    assert numbers["choice_cost.largest"]["value"] == 0.1
+    assert (numbers["choice_cost.curves"]["value"], numbers["choice_cost.same"]["value"]) == (2, 1)
+
+
+def test_parameters_whose_names_differ_in_case_only_keep_their_own_key(numbers: Numbers) -> None:
+    head = "surface.validation_restored_all_cross_entropy"
+    assert numbers[f"{head}.context_size"]["key"] == "surface[0].parameters.A_c.value"
+    assert numbers[f"{head}.context_exponent"]["key"] == "surface[0].parameters.a_c.value"
+    assert numbers[f"{head}.allocation.six_nd.c1e10.optimum"]["value"] == 3000 * 1.2
 
 
 def test_names() -> None:

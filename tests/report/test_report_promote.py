@@ -32,7 +32,7 @@ def promoted(study: Path, tmp_path: Path) -> Path:
 
 def test_promoted_copies_are_identical_and_summed(study: Path, promoted: Path) -> None:
     lines = (promoted / SUMS).read_text().splitlines()
-    assert len(lines) == 24
+    assert len(lines) == 40
     for line in lines:
         digest, name = line.split("  ")
         content = (promoted / name).read_bytes()
@@ -112,6 +112,7 @@ def test_readme_block_is_rewritten_and_nothing_else(results_dir: Path, tmp_path:
     assert text.endswith(f"{END}\n\nafter\n")
     assert "old" not in text
     assert "64 of 66 runs finished" in text
+    assert "| N\\* at 10¹⁰ 3,000 (2,500 to 3,900); at 3×10¹⁰" in text  # the joint surface's
     assert "N\\* at 10¹⁰: 6,620" in text
     assert "figures/quick/allocation.svg" in text
     assert not update_readme(readme, numbers)

@@ -105,3 +105,51 @@ def test_markdown_escapes_what_would_break_a_table() -> None:
     lines = tidy.markdown(pd.DataFrame({"a": ["x|y", "two\nlines"]})).splitlines()
     assert lines[0] == "| a |"
     assert lines[2:] == ["| x\\|y |", "| two lines |"]
+
+
+def test_conventions_compare_the_joint_surface_with_the_axis_alone(tables: Path) -> None:
+    rows = pd.read_csv(tables / "conventions.csv", keep_default_na=False)
+    own = rows[(rows["axis"] == "allocation") & (rows["budget"] == 1e10)]
+    own = own[own["metric"].str.endswith("cross_entropy")]
+    assert list(own["estimator"]) == ["per axis", *["joint"] * 4]
+    assert list(own["convention"])[1:] == ["nominal", "executed", "6D(N_ctx+T*N_emb)", "6ND"]
+    assert [float(v) for v in own["value"]][1:] == [3000.0, 3200.0, 3400.0, 3600.0]
+    assert [float(v) for v in own["cost"]] == [1e10, 1e10, 1.25e10, 1.5e10, 1.75e10]
+    assert own["key"].iloc[4] == "surface[0].optima[27].optimum"
+    text = (tables / "conventions.md").read_text()
+    assert "| 3,000 (2,500 to 3,900) | 3,200 (2,670 to 4,160) |" in text
+    assert "50%, at bound" in text
+
+
+def test_tables_of_the_later_laws_keep_status_and_reason(tables: Path) -> None:
+    surface = pd.read_csv(tables / "surface.csv")
+    assert len(surface) == 2 * 14
+    left = surface[surface["parameter"] == "R*"].iloc[0]
+    assert (bool(left["kept"]), left["status"]) == (False, "not identified")
+    assert pd.isna(left["value"])
+    assert "0.500 (0.400 to 0.750); AICc +12.5" in (tables / "surface.md").read_text()
+    batch = pd.read_csv(tables / "critical_batch.csv")
+    noise = batch[batch["method"] == "noise"].iloc[0]
+    assert pd.isna(noise["sequences_value"])
+    assert (noise["sequences_low"], noise["events_low"]) == (10.0, 300.0)
+    assert "above 10.0, not identified" in (tables / "critical_batch.md").read_text()
+    assert batch["disagreements"].notna().sum() == 2
+    backtest = pd.read_csv(tables / "backtest.csv")
+    assert list(backtest["what"]) == ["cells"] * 3 + ["optimum"] * 2 + ["cells"] * 2
+    assert backtest["crps"].isna().sum() == 2
+    assert "too few points: 1 budgets left" in (tables / "backtest.md").read_text()
+    cost = pd.read_csv(tables / "choice_cost.csv")
+    assert list(cost["relative_value"])[:2] == [0.1, 0.0]
+    assert (
+        "| 1,600 | 2,600 | 0.010 (0.000 to 0.020) | 10% (0% to 20%) |"
+        in (tables / "choice_cost.md").read_text()
+    )
+
+
+def test_without_the_later_laws_their_tables_keep_a_header(results_dir: Path) -> None:
+    for path in (results_dir / "laws").iterdir():
+        path.unlink()
+    make_tables(results_dir)
+    for name in ("surface", "conventions", "critical_batch", "backtest", "choice_cost"):
+        assert "epochs_min" in pd.read_csv(results_dir / "tables" / f"{name}.csv").columns
+        assert (results_dir / "tables" / f"{name}.md").read_text() == "*None.*\n"

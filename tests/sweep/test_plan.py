@@ -168,6 +168,18 @@ def test_second_moment_half_life_is_constant_in_events() -> None:
         assert spec.beta2**steps == pytest.approx(0.5, rel=1e-4)
 
 
+def test_a_study_says_how_often_its_runs_are_probed() -> None:
+    study = study_with(allocation=ALLOCATION)
+    cell = plan_with(allocation=ALLOCATION).cells[0]
+    often = study.execution.model_copy(update={"probes": 30})
+    specs = [
+        resolve(cell, study.model_copy(update={"execution": one}), DATA)
+        for one in (study.execution, often)
+    ]
+    assert [spec.probes for spec in specs] == [study.execution.probes, 30]
+    assert specs[0].id != specs[1].id
+
+
 def test_explain_names_every_cell_and_every_omission() -> None:
     study = study_with(allocation=ALLOCATION, batch=BATCH, negatives=NEGATIVES)
     plan = make_plan(study, V)

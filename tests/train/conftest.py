@@ -61,6 +61,7 @@ def spec(chain: Dataset) -> RunSpec:
         contextualizer=ContextualizerSpec("transformer", 8, 1, 1),
         objective=ObjectiveSpec("corrected", 8, 2, "mask"),
         optimizer=OptimizerSpec(0.02, 0.1, 0.1, 0.0, 0.9, 0.99, 1.0),
+        probes=3,
         precision="fp32",
         threads=1,
         parent=None,

@@ -17,7 +17,7 @@ import torch
 
 from behavior_scaling.model.step import step_loss
 from behavior_scaling.records.spec import ObjectiveSpec
-from behavior_scaling.records.store import CHECKPOINT
+from behavior_scaling.records.store import CHECKPOINT, USERS
 from behavior_scaling.train import module
 from behavior_scaling.train.bundle import train_bundle
 from behavior_scaling.train.interrupt import InterruptedRunError, stop_flag
@@ -85,6 +85,7 @@ def test_kill_9_loses_no_finished_record_and_a_resumed_run_has_the_same_numbers(
         EMBEDDER,
         RANKS,
         "record.json",
+        USERS,
     ]
 
 

@@ -14,10 +14,13 @@ from safetensors.torch import load_file
 
 from behavior_scaling.data.windows import TrainSampler
 from behavior_scaling.evaluate.ranks import metrics_from_ranks, read_ranks
+from behavior_scaling.evaluate.users import user_sums
 from behavior_scaling.model.objective import Objective
 from behavior_scaling.model.step import BatchTensors, StepResult, step_loss
 from behavior_scaling.model.two_part import TwoPart
+from behavior_scaling.records.columns import USER_SUMS
 from behavior_scaling.records.spec import EmbedderSpec, ObjectiveSpec
+from behavior_scaling.records.store import USERS
 from behavior_scaling.sizes import flops
 from behavior_scaling.train import callbacks, module
 from behavior_scaling.train.callbacks import progress_line
@@ -128,7 +131,7 @@ def test_a_planted_chain_is_learnt_below_the_unigram_floor(train, chain, spec):
     assert record.metrics["train_loss"] < 0.25 * floor
 
 
-def test_the_record_says_what_the_ranks_file_and_the_curve_file_say(train, spec, tmp_path):
+def test_the_record_says_what_the_files_beside_it_say(train, spec, tmp_path):
     spec = replace(spec, objective=ObjectiveSpec("as_paper", 8, 2, "mask"))
     record = train(spec)
     table = read_ranks(tmp_path / "run" / RANKS)
@@ -146,6 +149,13 @@ def test_the_record_says_what_the_ranks_file_and_the_curve_file_say(train, spec,
         record.metrics["validation/restored/all/cross_entropy"], rel=1e-6
     )
     assert (part.logp_raw != part.logp_restored).any()
+    users = pd.read_parquet(tmp_path / "run" / USERS)
+    pd.testing.assert_frame_equal(users, user_sums(table))
+    for (split, name, score), sums in users.groupby(["split", "slice", "score"]):
+        for metric in USER_SUMS:
+            total = sums[metric].sum() / sums["n_positions"].sum()
+            stated = record.metrics[f"{split}/{score}/{name}/{metric}"]
+            assert total == pytest.approx(stated, rel=1e-12)
     with (tmp_path / "run" / CURVE).open() as file:
         rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
     assert rows == record.curve

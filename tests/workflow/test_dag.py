@@ -103,6 +103,25 @@ def test_every_run_is_in_the_table_and_done(trained: Path) -> None:
     assert loss.between(5.0, 8.5).all()  # ln 1682 = 7.43
 
 
+def test_user_sums_and_probes_of_every_run_stand_beside_the_table(trained: Path) -> None:
+    folder = trained / "results" / "tiny"
+    table = pd.read_parquet(folder / "runs.parquet").set_index("id")
+    users = pd.read_parquet(folder / "users.parquet")
+    assert len(users) == 20 * 8 * 64
+    keys = ["id", "split", "score", "slice"]
+    sums = users.drop(columns="group").groupby(keys).sum()
+    for (run_id, *place), row in sums.iterrows():
+        for metric in ("cross_entropy", "recall@10", "ndcg@10", "mrr@10"):
+            stated = table.loc[run_id, "/".join([*place, metric])]
+            assert row[metric] / row["n_positions"] == pytest.approx(stated, rel=1e-12)
+    probes = pd.read_parquet(folder / "probes.parquet")
+    assert set(probes["id"]) == set(table.index)
+    last = probes.groupby("id").last()
+    assert last["positions"].to_dict() == table["positions"].to_dict()
+    assert (probes["gradient_noise"] > 0).mean() > 0.9
+    assert (table["flops_probe"] > 0).all()
+
+
 def test_a_second_call_does_nothing(study: Path) -> None:
     before = records(study)
     assert "Nothing to be done" in run(study)
@@ -146,6 +165,23 @@ def test_a_new_budget_trains_its_runs_only(study: Path) -> None:
     assert sorted(set(table["budget"])) == [1e8, 2e8, 3e8]
 
 
+def test_a_changed_setting_trains_parents_and_their_children_in_one_call(study: Path) -> None:
+    more = json.loads(json.dumps(STUDY))
+    more["base"] = [{"budget": 2e8, "parameters": 500, "share": 0.17, "depth": 0}]
+    more["axes"]["negatives"] = {"budgets": [2e8], "uniform": [0, 32, 64]}
+    write_study(study, more)
+    run(study)
+    table = pd.read_parquet(study / RUNS)
+    assert set(table.loc[table["axis"] == "negatives", "stage"]) == {2}
+    assert set(table["outcome"]) == {"done"}
+    more["execution"]["probes"] = 3
+    write_study(study, more)
+    run(study)
+    changed = pd.read_parquet(study / RUNS)
+    assert not set(changed["id"]) & set(table["id"])
+    assert set(changed["outcome"]) == {"done"}
+
+
 def test_shuffled_dates_train_nothing(study: Path) -> None:
     before = {name: (study / "results/store" / name).stat().st_ino for name in records(study)}
     dates = random.Random(0)
@@ -177,7 +213,8 @@ def test_a_kill_loses_no_finished_record(study: Path) -> None:
 def test_a_shipped_study_is_collected_from_its_archive_alone(study: Path) -> None:
     floors_file = Layout(Path("results"), load_study(study / "config/tiny.yaml")).floors
     run(study, target=str(floors_file))
-    trained_table = pd.read_parquet(study / "results/tiny/runs.parquet")
+    names = ("runs", "users", "probes")
+    before = {name: pd.read_parquet(study / f"results/tiny/{name}.parquet") for name in names}
     done = step(study, "archive")
     assert done.returncode == 0, done.stderr
     assert "20 records, 0 not finished" in done.stdout
@@ -186,9 +223,9 @@ def test_a_shipped_study_is_collected_from_its_archive_alone(study: Path) -> Non
     write_study(study, STUDY | {"runs": "archive"})
     output = run(study)
     assert "rule train" not in output
-    pd.testing.assert_frame_equal(
-        pd.read_parquet(study / "results/tiny/runs.parquet"), trained_table
-    )
+    for name in names:
+        after = pd.read_parquet(study / f"results/tiny/{name}.parquet")
+        pd.testing.assert_frame_equal(after, before[name])
     floors = json.loads((study / "results/tiny/floors.json").read_text())
     assert set(floors) == {"validation", "test"}
 

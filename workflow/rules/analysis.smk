@@ -5,6 +5,8 @@
 rule fit:
     input:
         runs=PLACE.runs,
+        users=PLACE.users,
+        probes=PLACE.probes,
         floors=FLOORS,
     output:
         expand(PLACE.folder / "laws" / "{law}.json", law=LAWS),
@@ -12,12 +14,13 @@ rule fit:
         "results/logs/fit.log",
     conda:
         "../../envs/analysis.yaml"
+    threads: 2
     params:
         folder=PLACE.folder / "laws",
         code=source_hash("laws"),
     shell:
-        "python -m behavior_scaling fit --runs {input.runs} --floors {input.floors}"
-        " --out {params.folder} 2> {log}"
+        "python -m behavior_scaling fit --runs {input.runs} --users {input.users}"
+        " --probes {input.probes} --floors {input.floors} --out {params.folder} 2> {log}"
 
 
 rule figure:

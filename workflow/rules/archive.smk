@@ -6,6 +6,8 @@ rule collect:
         PLACE.archive / "manifest.json",
     output:
         runs=PLACE.runs,
+        users=PLACE.users,
+        probes=PLACE.probes,
         floors=FLOORS,
     log:
         "results/logs/collect.log",
@@ -15,6 +17,8 @@ rule collect:
         study=STUDY_FILE,
         folder=PLACE.archive,
         axes=[f"{cell.axis}:{cell.arm}:{cell.label}:{cell.key}" for cell in PLAN.cells],
+        code=source_hash("records", "sweep"),
     shell:
         "python -m behavior_scaling collect --config {params.study} --archive {params.folder}"
-        " --out {output.runs} --floors {output.floors} 2> {log}"
+        " --out {output.runs} --users {output.users} --probes {output.probes}"
+        " --floors {output.floors} 2> {log}"

@@ -4,7 +4,7 @@
 def parent_bundles(wildcards):
     """Bundles that train the parents of a bundle's stage-2 runs."""
     parents = PLAN.bundle(wildcards.bundle).parents
-    return [ancient(bundle_path(PLACE.bundles, key)) for key in parents]
+    return [bundle_path(PLACE.bundles, key) for key in parents]
 
 
 def minutes(wildcards, attempt):

@@ -31,7 +31,9 @@ rule collect:
         data=ancient(PLACE.data / "meta.json"),
         bundles=[bundle_path(PLACE.bundles, bundle.key) for bundle in PLAN.bundles],
     output:
-        PLACE.runs,
+        runs=PLACE.runs,
+        users=PLACE.users,
+        probes=PLACE.probes,
     log:
         "results/logs/collect.log",
     conda:
@@ -41,6 +43,8 @@ rule collect:
         data=PLACE.data,
         store=PLACE.store,
         axes=[f"{cell.axis}:{cell.arm}:{cell.label}:{cell.key}" for cell in PLAN.cells],
+        code=source_hash("records", "sweep"),
     shell:
         "python -m behavior_scaling collect --config {params.study} --data {params.data}"
-        " --store {params.store} --out {output} 2> {log}"
+        " --store {params.store} --out {output.runs} --users {output.users}"
+        " --probes {output.probes} 2> {log}"

@@ -7,14 +7,22 @@ from argparse import Namespace
 
 import pandas as pd
 
+WORKERS = 2  # processes that share a study's metrics
+
 
 def fit(args: Namespace) -> int:
     """Fit every law of the study and write one JSON file each."""
     from behavior_scaling.laws.study import fit_study
     from behavior_scaling.laws.write import write_laws
 
+    users, probes = (
+        None if path is None else pd.read_parquet(path) for path in (args.users, args.probes)
+    )
     floors = json.loads(args.floors.read_text())
-    write_laws(fit_study(pd.read_parquet(args.runs), floors), args.out)
+    laws = fit_study(
+        pd.read_parquet(args.runs), floors, users=users, probes=probes, workers=WORKERS
+    )
+    write_laws(laws, args.out)
     return 0
 
 

@@ -64,21 +64,30 @@ def collect(args: Namespace) -> int:
     """Gather the records of a study's cells, missing and failed ones by name."""
     from behavior_scaling.data.store import Dataset
     from behavior_scaling.records.archive import Archive
-    from behavior_scaling.sweep.collect import collect_runs, write_runs
+    from behavior_scaling.sweep.collect import collect_runs, write_table
+    from behavior_scaling.sweep.collect_beside import (
+        Records,
+        collect_probes,
+        collect_users,
+        collected_ids,
+    )
 
     study = load_study(args.config)
-    plan = _plan(study)
+    records: Records
     if args.archive:
-        archive = Archive(args.archive)
-        table = collect_runs(study, plan, archive.data, archive.load)
+        records = archive = Archive(args.archive)
+        data = archive.data
         if args.floors:
             write_text(args.floors, json.dumps(archive.floors, indent=1) + "\n")
     elif args.data and args.store:
-        data = Dataset.open(args.data).data_spec()
-        table = collect_runs(study, plan, data, Store(args.store).load)
+        records, data = Store(args.store), Dataset.open(args.data).data_spec()
     else:
         raise ValueError("collect reads --archive, or --data with --store")
-    write_runs(table, args.out)
+    table = collect_runs(study, _plan(study), data, records.load)
+    ids = collected_ids(table)
+    write_table(collect_users(ids, records), args.users)
+    write_table(collect_probes(ids, records), args.probes)
+    write_table(table, args.out)
     return 0
 
 

@@ -114,19 +114,33 @@ class TrainSampler:
             yield self._next()
 
     def _next(self) -> Batch:
-        grid = self._take_rows()
-        inputs, targets = _pairs(self._items, grid.event)
-        document = _number_documents(grid.window)
-        valid = document >= 0
+        made = self._batch(self._take_rows(), self._step, self._consumed)
         left = self.positions - self._consumed
-        bearing = int(valid.sum())
+        bearing = int(made.valid.sum())
         if bearing > left:
-            valid &= np.cumsum(valid).reshape(valid.shape) <= left
+            made.valid[:] &= np.cumsum(made.valid).reshape(made.valid.shape) <= left
             bearing = left
-        made = Batch(inputs, targets, document, valid, self._step, self._consumed)
         self._step += 1
         self._consumed += bearing
         return made
+
+    def _batch(self, grid: Grid, step: int, consumed: int) -> Batch:
+        inputs, targets = _pairs(self._items, grid.event)
+        document = _number_documents(grid.window)
+        return Batch(inputs, targets, document, document >= 0, step, consumed)
+
+    def draws(self, epoch: int, count: int) -> Iterator[Batch]:
+        """Independent batches of an epoch, beside the run: the state stays, D is not spent.
+
+        Each has B rows drawn without replacement from the epoch's, whatever the others have;
+        no batch is cut, and none of another epoch has the same number.
+        """
+        plan = self.epoch_plan(epoch)
+        rng = np.random.default_rng([self.seed, epoch, count])
+        n_rows = len(plan.event)
+        for number in range(count):
+            rows = rng.choice(n_rows, self.batch, replace=self.batch > n_rows)
+            yield self._batch(plan[rows], epoch * count + number, 0)
 
     def _take_rows(self) -> Grid:
         """The next B rows, over the ends of as many epochs as it takes."""

@@ -29,11 +29,13 @@ from behavior_scaling.evaluate.ranks import (
 )
 from behavior_scaling.evaluate.scoring import (
     Catalogue,
+    Kinds,
     block_rows,
     count,
     count_pairs,
     log_partition,
     recommended,
+    scored_states,
 )
 from behavior_scaling.evaluate.slices import popularity_head
 from behavior_scaling.model.objective import Objective
@@ -73,7 +75,7 @@ def evaluate(model: TwoPart, objective: Objective, dataset: Dataset) -> Evaluati
         NonFiniteScoresError: a score is NaN or infinite.
     """
     with torch.inference_mode():
-        catalogue = Catalogue(dataset, model.catalogue_vectors())
+        catalogue = Catalogue(Kinds(dataset), model.catalogue_vectors())
         passes = [_SplitPass(model, objective, dataset, catalogue, split) for split in SPLITS]
         tables = [one.run() for one in passes]
     coverage: dict[str, float] = {}
@@ -121,11 +123,7 @@ class _SplitPass:
         }
 
     def _batch(self, batch: EvalBatch) -> None:
-        inputs = torch.from_numpy(batch.inputs).to(self._device)
-        document = torch.from_numpy(batch.document).to(self._device)
-        valid = torch.from_numpy(batch.valid).to(self._device)
-        states = self._model.states(self._catalogue.vectors[inputs], document)[valid]  # [P, d]
-        states = states * self._model.scale()
+        states = scored_states(self._model, self._catalogue, batch)
         size = block_rows(self._dataset.n_items)
         event, user = batch.event[batch.valid], batch.user[batch.valid]
         start = batch.session_start[batch.valid]

@@ -102,7 +102,7 @@ def metrics_from_ranks(table: RankTable) -> Metrics:
         baskets = table.select((table.split == code) & table.basket)
         masks = slice_masks({flag: getattr(positions, flag) for flag in FLAGS})
         for score in SCORES:
-            values = _position_values(positions, score)
+            values = position_values(positions, score)
             for name, mask in masks.items():
                 found = _slice_metrics(values, positions.user, mask)
                 if name == "session_start":
@@ -117,7 +117,8 @@ def _counts(table: RankTable, score: Score) -> tuple[npt.NDArray[np.int32], npt.
     return table.higher_restored, table.equal_restored
 
 
-def _position_values(table: RankTable, score: Score) -> dict[str, npt.NDArray[np.float64]]:
+def position_values(table: RankTable, score: Score) -> dict[str, npt.NDArray[np.float64]]:
+    """Every metric of ranks and the cross-entropy of each row [R], by the metric's name."""
     logp = table.logp_raw if score == "raw" else table.logp_restored
     return rank_metrics(*_counts(table, score)) | {"cross_entropy": -logp.astype(np.float64)}
 

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 
 from behavior_scaling.data.store import Dataset
+from behavior_scaling.data.windows import EvalBatch
+from behavior_scaling.model.two_part import TwoPart
 
 BLOCK = 1 << 20  # scores held at once, to stay in cache
 FEWEST_ROWS = 64  # but not fewer rows than this, or reading the catalogue would dominate
@@ -34,29 +36,48 @@ def block_rows(n_items: int) -> int:
     return max(FEWEST_ROWS, BLOCK // n_items)
 
 
+class Kinds:
+    """Items by what a model can tell apart: those of the same feature tokens are of one kind."""
+
+    def __init__(self, dataset: Dataset):
+        tokens = np.concatenate([dataset.codes, dataset.weights.view(np.int32)], axis=1)
+        _, first, kind = np.unique(tokens, axis=0, return_index=True, return_inverse=True)
+        self.first = torch.from_numpy(first)  # an item of every kind
+        self.of_item = torch.from_numpy(kind.reshape(-1))  # [V]
+        self.count = len(first)
+
+
 class Catalogue:
-    """Item vectors, and scores against them, one for each distinct set of feature tokens.
+    """Item vectors, and scores against them, one for each kind.
 
     Args:
-        dataset: gives the feature tokens.
+        kinds: of the items.
         vectors: of all items [V, d].
     """
 
-    def __init__(self, dataset: Dataset, vectors: Tensor):
-        tokens = np.concatenate([dataset.codes, dataset.weights.view(np.int32)], axis=1)
-        _, first, kind = np.unique(tokens, axis=0, return_index=True, return_inverse=True)
+    def __init__(self, kinds: Kinds, vectors: Tensor):
         device = vectors.device
         self.vectors = vectors
         self._kind: Tensor | None = None  # [V] column of each item; None: its own number
-        if len(first) < len(vectors):
-            vectors = vectors[torch.from_numpy(first).to(device)]
-            self._kind = torch.from_numpy(kind.reshape(-1)).to(device)
+        if kinds.count < len(vectors):
+            vectors = vectors[kinds.first.to(device)]
+            self._kind = kinds.of_item.to(device)
         self._columns = vectors.T.contiguous()  # [d, kinds]
 
     def scores(self, states: Tensor) -> Tensor:
         """Scaled states [P, d] -> scores [P, V]."""
         scores = states @ self._columns
         return scores if self._kind is None else scores.index_select(1, self._kind)
+
+
+def scored_states(model: TwoPart, catalogue: Catalogue, batch: EvalBatch) -> Tensor:
+    """States of a batch's P scored positions, scaled so that a dot product is a score [P, d]."""
+    device = catalogue.vectors.device
+    inputs = torch.from_numpy(batch.inputs).to(device)
+    document = torch.from_numpy(batch.document).to(device)
+    valid = torch.from_numpy(batch.valid).to(device)
+    states = model.states(catalogue.vectors[inputs], document)[valid]
+    return states * model.scale()
 
 
 def log_partition(scores: Tensor) -> Tensor:

@@ -104,7 +104,7 @@ def _residual_ranks(values: Array, sizes: tuple[int, ...]) -> Array:
     return ranks
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def _permutations(sizes: tuple[int, ...], seed: int) -> npt.NDArray[np.int64]:
     """[p, n] orders that permute within groups: all of a small single group, else seeded."""
     if len(sizes) == 1 and sizes[0] <= EXACT_CELLS:
@@ -122,21 +122,36 @@ def _interval(
     loss: Array, ranking: Array, sizes: tuple[int, ...], seed: int, resamples: int
 ) -> tuple[float | None, float | None]:
     """Percentile interval over cells drawn with replacement within their group."""
-    rng = np.random.default_rng(seed)
-    starts = np.cumsum([0, *sizes[:-1]])
-    draw = np.concatenate(
-        [
-            start + rng.integers(0, size, (resamples, size))
-            for start, size in zip(starts, sizes, strict=True)
-        ],
-        axis=1,
-    )
-    a, b = -_residual_ranks(loss[draw], sizes), _residual_ranks(ranking[draw], sizes)
-    norm = np.sqrt(np.sum(a * a, axis=1) * np.sum(b * b, axis=1))
+    counts = _redraws(sizes, seed, resamples)  # [resamples, cells]
+    a, b = (_counted_ranks(values, counts, sizes) for values in (-loss, ranking))
+    norm = np.sqrt(np.sum(counts * a * a, axis=1) * np.sum(counts * b * b, axis=1))
     usable = norm > SLACK
     if usable.mean() < LEVEL:
         return None, None
-    values = np.clip(np.sum(a * b, axis=1)[usable] / norm[usable], -1.0, 1.0)
+    values = np.clip(np.sum(counts * a * b, axis=1)[usable] / norm[usable], -1.0, 1.0)
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(values, [tail, 1 - tail])
     return float(low), float(high)
+
+
+@lru_cache(maxsize=16)
+def _redraws(sizes: tuple[int, ...], seed: int, resamples: int) -> Array:
+    """[resamples, cells] how often each cell is drawn, with replacement within its group."""
+    rng = np.random.default_rng(seed)
+    parts = [rng.multinomial(size, np.full(size, 1 / size), resamples) for size in sizes]
+    return np.concatenate(parts, axis=1).astype(np.float64)
+
+
+def _counted_ranks(values: Array, counts: Array, sizes: tuple[int, ...]) -> Array:
+    """Residual mid ranks of every cell among the redrawn ones, [resamples, cells].
+
+    A value's mid rank is half of one plus the drawn values below it plus half of those equal.
+    """
+    below = (values[:, None] < values[None, :]) + 0.5 * (values[:, None] == values[None, :])
+    ranks = counts @ below
+    start = 0
+    for size in sizes:
+        part, weight = ranks[:, start : start + size], counts[:, start : start + size] / size
+        ranks[:, start : start + size] -= np.sum(weight * part, axis=1, keepdims=True)
+        start += size
+    return np.asarray(ranks)

@@ -27,6 +27,7 @@ Admissible cells only: at least 200 steps after warm-up, and at most 5% of the t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -38,10 +39,10 @@ from behavior_scaling.laws.batch_profile import (
     BatchFit,
     Cells,
     fit_batch,
-    law,
-    law_gradient,
+    of_budget,
 )
 from behavior_scaling.laws.curve import CurveData
+from behavior_scaling.laws.knee import knee_verdict
 from behavior_scaling.laws.parabola import fit_parabola, parabola_curve
 from behavior_scaling.laws.parts import (
     AxisParts,
@@ -52,9 +53,12 @@ from behavior_scaling.laws.parts import (
     log_grid,
     nothing,
     unfitted,
+    users_part,
 )
 from behavior_scaling.laws.results import CurveFit, Estimate
-from behavior_scaling.laws.trend import optimum_trend
+from behavior_scaling.laws.trend import correlation, optimum_trend
+from behavior_scaling.laws.two_term_search import Ends
+from behavior_scaling.laws.users import PROFILE_NOTE, SLOPE_NOTE, users_sd, widened
 
 CLEAN_FORM = "y = y0 + h (r^gamma - 1) / gamma, r = (1 + B / B_crit) D_0 / D, h >= 0, gamma shared"
 PAPER_FORM = "y = c0 + c1 log B + c2 (log B)^2 for each budget; optimal batch at its minimum"
@@ -74,13 +78,20 @@ def admissible(
 def fit_optimal_batch(curves: Sequence[CurveData]) -> AxisParts:
     """As-paper form; needs the column 'sequence_events' (loss positions in a sequence)."""
     fits = []
-    for data in curves:
-        fit = fit_parabola(data)
+    parabolas = [fit_parabola(data) for data in curves]
+    for data, fit in zip(curves, parabolas, strict=True):
         curve = parabola_curve(data, fit, {})
         curve.derived["events"] = _events(data, curve.optimum)
         fits.append(curve)
-    trend, notes = optimum_trend(fits, "batch")
-    return AxisParts(tuple(fits), {"batch": trend}, notes)
+    redrawn = [fit.redrawn for fit in parabolas if fit.redrawn is not None]
+    trend, notes = optimum_trend(
+        fits,
+        "batch",
+        [fit.seeds for fit in parabolas],
+        np.stack(redrawn, axis=1) if len(redrawn) == len(fits) > 0 else None,
+    )
+    said = (SLOPE_NOTE,) if redrawn else ()
+    return AxisParts(tuple(fits), {"batch": trend}, (*notes, *said))
 
 
 def fit_critical_batch(curves: Sequence[CurveData]) -> AxisParts:
@@ -95,14 +106,28 @@ def fit_critical_batch(curves: Sequence[CurveData]) -> AxisParts:
         )
     fit = fit_batch(usable)
     gamma = _gamma(fit)
-    fits = []
-    for data in curves:
-        missing = excluded(data, MIN_POINTS)
-        fits.append(
-            unfitted(data, missing) if missing else _curve_fit(data, fit, usable.index(data), gamma)
-        )
-    trend, notes = optimum_trend(fits, "B_crit")
-    return AxisParts(tuple(fits), {"gamma": gamma, "B_crit": trend}, notes)
+    fitted = [_curve_fit(data, fit, j, gamma) for j, data in enumerate(usable)]
+    trend, notes = optimum_trend(
+        fitted,
+        "B_crit",
+        [_width(ends) for ends in fit.seed_ends],
+        None if fit.redrawn is None else fit.redrawn[:, 1::3],
+        correlation(fit.covariance[1::3, 1::3]),
+        fit.error.df or np.inf,
+    )
+    others = iter(fitted)
+    fits = tuple(
+        next(others) if missing is None else unfitted(data, missing)
+        for data in curves
+        for missing in [excluded(data, MIN_POINTS)]
+    )
+    said = () if fit.redrawn is None else (PROFILE_NOTE,)
+    return AxisParts(fits, {"gamma": gamma, "B_crit": trend}, (*notes, *said))
+
+
+def _width(ends: Ends) -> float | None:
+    low, high = ends
+    return None if low is None or high is None else high - low
 
 
 def _curve_fit(data: CurveData, fit: BatchFit, j: int, gamma: Estimate) -> CurveFit:
@@ -113,7 +138,8 @@ def _curve_fit(data: CurveData, fit: BatchFit, j: int, gamma: Estimate) -> Curve
     if optimum.status == "converged":
         best = in_own_unit(data, _value_at(data, fit, j, float(np.exp(log_knee))))
     batch = np.exp(log_grid(data))
-    x, y = drawn(data, batch, law(_between(data, fit, j, batch), theta, j))
+    law = of_budget(_between(data, fit, j, batch), j).evaluate(theta[None, :])
+    x, y = drawn(data, batch, law.values[0])
     said = "no interval: only B_crit and gamma are profiled"
     return CurveFit(
         budget=data.budget,
@@ -129,7 +155,14 @@ def _curve_fit(data: CurveData, fit: BatchFit, j: int, gamma: Estimate) -> Curve
         curve_x=x,
         curve_y=y,
         noise=data.noise_sd,
-        derived={"events": _events(data, optimum)},
+        derived={
+            "events": _events(data, optimum),
+            **users_part(
+                carried(optimum, math.log),
+                _width(fit.seed_ends[j]),
+                None if fit.redrawn is None else fit.redrawn[:, 1 + 3 * j],
+            ),
+        },
     )
 
 
@@ -142,9 +175,12 @@ def _between(data: CurveData, fit: BatchFit, j: int, batch: Array) -> Cells:
 def _value_at(data: CurveData, fit: BatchFit, j: int, batch: float) -> Estimate:
     """The curve at one batch with its Gauss-Newton interval, fitted scale."""
     theta, here = fit.solution.parameters, _between(data, fit, j, np.array([batch]))
-    value, gradient = float(law(here, theta, j)[0]), law_gradient(here, theta, j)[0]
+    law = of_budget(here, j).evaluate(theta[None, :])
+    value, gradient = float(law.values[0, 0]), law.jacobian[0, 0]
     spread = max(float(gradient @ fit.covariance @ gradient), 0.0) * (fit.error.value or 0.0)
     margin = t_quantile(fit.error.df) * float(np.sqrt(spread))
+    if fit.redrawn is not None:
+        margin = widened(margin, users_sd(of_budget(here, j).evaluate(fit.redrawn).values[:, 0]))
     return Estimate(value, value - margin, value + margin, "converged", fit.error.reason)
 
 
@@ -155,20 +191,10 @@ def _verdict(data: CurveData, fit: BatchFit, j: int) -> Estimate:
     knee, h = (float(fit.solution.parameters[i]) for i in (1 + 3 * j, 3 + 3 * j))
     knee = float(np.exp(knee))
     low, high = (mapped(lambda z: float(np.exp(z)), end) for end in fit.ends[j])
-    first, last = float(data.x[0]), float(data.x[-1])
-    if low is None and high is None:
-        reason = "the curve over B has no knee that the noise would let one see"
-        return nothing("not identified", reason if h > 0 else "the metric does not rise with B")
-    if knee > last:
-        bound = None if low is None else min(low, last)
-        return Estimate(last, bound, None, "at bound", "B_crit at or beyond the largest batch")
-    if knee < first:
-        bound = None if high is None else max(high, first)
-        return Estimate(first, None, bound, "at bound", "B_crit at or below the smallest batch")
-    if low is None or high is None:
-        side = "lower" if low is None else "upper"
-        return Estimate(None, low, high, "not identified", f"the profile has no {side} limit")
-    return Estimate(knee, min(low, knee), max(high, knee), "converged", fit.error.reason)
+    if low is None and high is None and h <= 0:
+        return nothing("not identified", "the metric does not rise with B")
+    grid = (float(data.x[0]), float(data.x[-1]))
+    return knee_verdict(knee, (low, high), grid, fit.error.reason)
 
 
 def _gamma(fit: BatchFit) -> Estimate:

@@ -2,7 +2,9 @@
 
 Choices: a cell's value is the mean over its seeds, transformed after averaging; its variance is
 sigma^2 times a known factor `spread` (the delta method over the number of seeds), so that one
-seed variance in the metric's own unit serves every scale; cells are sorted by x.
+seed variance in the metric's own unit serves every scale; redrawn users shift the cells of one
+replicate together and enter as deviations, to first order on the fitted scale; cells are sorted
+by x.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ class CurveData:
     noise: NoiseLevel
     transform: Transform
     columns: Mapping[str, Array] = field(default_factory=dict)  # cell means of other columns
+    users: Array | None = None  # [replicates, cells] deviations of y under redrawn users
 
     @property
     def cells(self) -> int:
@@ -79,6 +82,7 @@ class CurveData:
             self.noise,
             self.transform,
             {name: values[mask] for name, values in self.columns.items()},
+            None if self.users is None else self.users[:, mask],
         )
 
 
@@ -92,6 +96,7 @@ def curve_data(
     repeats: npt.ArrayLike | None = None,
     within: float = 0.0,
     columns: Mapping[str, npt.ArrayLike] | None = None,
+    users: Array | None = None,
 ) -> CurveData:
     """Check, transform and sort the cells of one curve.
 
@@ -104,6 +109,7 @@ def curve_data(
         repeats: [cells] runs in each cell, 1 if not given.
         within: sum of squares of runs around their cell means, squared units of the metric.
         columns: other columns, [cells] each.
+        users: [replicates, cells] deviations of the means under redrawn users, the metric's unit.
 
     Raises:
         LawsError: naming the array, if lengths differ, an entry is NaN or not positive, or a
@@ -116,6 +122,8 @@ def curve_data(
     for name, array in {"values": ms, "repeats": rs, **others}.items():
         if array.size != xs.size:
             raise LawsError(f"{name}: {array.size} entries for {xs.size} of x")
+    if users is not None and (users.ndim != 2 or users.shape[1] != xs.size):
+        raise LawsError(f"users: shape {users.shape} for {xs.size} cells")
     if not (np.isfinite(budget) and budget > 0):
         raise LawsError(f"budget: {budget!r} is not a positive number of FLOPs")
     outside = ~transform.valid(ms)
@@ -136,4 +144,5 @@ def curve_data(
         noise,
         transform,
         {name: column[order] for name, column in others.items()},
+        None if users is None else (users * transform.derivative(ms))[:, order],
     )

@@ -20,6 +20,7 @@ from behavior_scaling.laws.parabola import Parabola, fit_parabola, parabola_curv
 from behavior_scaling.laws.parts import AxisParts, carried, exponential
 from behavior_scaling.laws.results import CurveFit, Estimate
 from behavior_scaling.laws.trend import TINY, Trend, fit_trend
+from behavior_scaling.laws.users import SLOPE_NOTE
 
 MAX_EPOCHS = 4.0
 FORM = "y = c0 + c1 log N + c2 (log N)^2 for each budget; N* at its minimum"
@@ -47,20 +48,30 @@ def fit_allocation(curves: Sequence[CurveData]) -> AxisParts:
         "D_within_4_epochs": d_few.slope,
     }
     notes = [trend.note(name) for name, trend in (("N", n), ("D", d)) if trend.without]
-    return AxisParts(fits, exponents, tuple(notes))
+    if any(fit.redrawn is not None for fit in whole):
+        notes.append(SLOPE_NOTE)
+    return AxisParts(fits, exponents, tuple(notes), tuple(fit.best for fit in whole))
 
 
 def _trends(curves: Sequence[CurveData], fits: Sequence[Parabola]) -> tuple[Trend, Trend]:
     """Exponents of N* and D* over the budgets whose vertex is identified."""
-    budgets, logs, variances = [], [], []
+    budgets, logs, variances, redrawn = [], [], [], []
     for data, fit in zip(curves, fits, strict=True):
         if fit.vertex.value is not None and fit.variance is not None:
             z, slope = fit.vertex.value, _log_d_slope(data, fit.vertex.value)
             budgets.append(data.budget)
             logs.append((z, _log_d(data, z)))
             variances.append((max(fit.variance, TINY), max(slope**2 * fit.variance, TINY)))
+            if fit.redrawn is not None:
+                moved = fit.redrawn - z
+                redrawn.append((z + moved, _log_d(data, z) + slope * moved))
     n, d = (
-        fit_trend(budgets, [pair[i] for pair in logs], [pair[i] for pair in variances])
+        fit_trend(
+            budgets,
+            [pair[i] for pair in logs],
+            [pair[i] for pair in variances],
+            np.stack([pair[i] for pair in redrawn], axis=1) if redrawn else None,
+        )
         for i in (0, 1)
     )
     return n, d

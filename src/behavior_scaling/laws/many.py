@@ -6,13 +6,13 @@ Hessian is positive definite, a Levenberg-Marquardt step on the reweighted Gauss
 elsewhere; bounds by projection (Bertsekas, SIAM J. Control Optim. 20, 1982): a parameter at a
 bound whose gradient points outward leaves the step. The matrix is scaled by its diagonal, and a
 problem has converged when the decrease that its own quadratic model still promises is below a
-fixed share of its objective, so that a tolerance means the same under a Huber delta of 1e-4 and
-for losses in nats. Rows never touch one another: a result does not depend on its neighbours.
+fixed share of its objective, whatever Huber's delta and the unit; where no step gains anything, it
+has converged only if a scarcely damped one promises next to nothing. Rows never touch one another:
+a result depends on its neighbours by no more than the rounding of matrix products.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
@@ -27,6 +27,8 @@ Rows = npt.NDArray[np.int64]
 BLOCK = 30_000  # entries of a [rows, points] array that are worked on at once (stays in cache)
 THREADS = 2
 TOLERANCE = 1e-14  # of the objective: a smaller promised decrease is convergence
+STUCK = 1e-8  # of the objective: where no step gains, a larger promise is no convergence
+ROUNDING = 1e-14  # of the largest |y|: residuals that double precision cannot tell from none
 FLAT = 1e-12  # of the largest eigenvalue: below it the exact Hessian is not used
 DAMPING = (1e-11, 1e-3, 1e12)  # least, first, largest
 
@@ -117,7 +119,8 @@ def minimise_many(
         max_iterations: steps tried per row.
 
     Raises:
-        LawsError: shapes do not fit, bounds cross, or delta is not positive.
+        LawsError: shapes do not fit, bounds cross, a weight is negative or not finite, or delta
+            is not positive and finite.
     """
     points = np.atleast_2d(np.asarray(starts, dtype=np.float64))
     low, high = np.asarray(lower, dtype=np.float64), np.asarray(upper, dtype=np.float64)
@@ -129,6 +132,8 @@ def minimise_many(
     for name, array in (("y", observed), ("weights", weight)):
         if array.shape[0] not in (1, rows) or array.shape[1] != observed.shape[1]:
             raise LawsError(f"{name}: shape {array.shape} for {rows} starts")
+    if not np.all((weight >= 0) & (weight < np.inf)):
+        raise LawsError("weights: every one must be finite and not negative")
 
     def solved(block: Rows) -> Many:
         part_y = observed if observed.shape[0] == 1 else observed[block]
@@ -136,32 +141,24 @@ def minimise_many(
         fit = _Block(model, part_y, part_w, low, high, delta, newton, tolerance)
         return fit.run(np.clip(points[block], low, high), max_iterations)
 
-    blocks = list(_blocks(rows, max(1, BLOCK // max(1, observed.shape[1]))))
+    size = max(1, BLOCK // max(1, observed.shape[1]))
+    blocks = [np.arange(first, min(first + size, rows)) for first in range(0, rows, size)]
     if len(blocks) == 1:
         return solved(blocks[0])
     with ThreadPoolExecutor(THREADS) as pool:
-        parts = list(pool.map(solved, blocks))
-    return Many(
-        np.concatenate([part.parameters for part in parts]),
-        np.concatenate([part.objective for part in parts]),
-        np.concatenate([part.converged for part in parts]),
-        np.concatenate([part.iterations for part in parts]),
-    )
+        parts = [vars(part) for part in pool.map(solved, blocks)]
+    return Many(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
 
 def _check(points: Array, low: Array, high: Array, delta: float | None) -> None:
+    if points.size == 0:
+        raise LawsError("starts: none")
     if points.ndim != 2 or low.shape != (points.shape[1],) or high.shape != low.shape:
         raise LawsError(f"starts {points.shape}, lower {low.shape}, upper {high.shape}: no fit")
-    if not np.all(low < high):
-        index = int(np.flatnonzero(~(low < high))[0])
+    for index in np.flatnonzero(~(low < high)):
         raise LawsError(f"bounds of parameter {index}: {low[index]} is not below {high[index]}")
-    if delta is not None and not delta > 0:
-        raise LawsError(f"delta: {delta!r} is not positive")
-
-
-def _blocks(rows: int, size: int) -> Iterator[Rows]:
-    for first in range(0, rows, size):
-        yield np.arange(first, min(first + size, rows), dtype=np.int64)
+    if delta is not None and not 0 < delta < np.inf:
+        raise LawsError(f"delta: {delta!r} is not positive and finite")
 
 
 @dataclass
@@ -200,24 +197,22 @@ class _Block:
 
     def run(self, theta: Array, max_iterations: int) -> Many:
         rows = theta.shape[0]
-        out = Many(
-            theta.copy(),
-            np.full(rows, np.inf),
-            np.zeros(rows, dtype=bool),
-            np.zeros(rows, dtype=np.int64),
-        )
+        none = np.zeros(rows, dtype=np.int64)
+        out = Many(theta.copy(), np.full(rows, np.inf), none.astype(bool), none)
         here = self._local(theta, np.arange(rows))
         alive = np.isfinite(here.objective)
         active = np.flatnonzero(alive)
         out.objective[active] = here.objective[active]
         theta, here = theta[active], here.take(alive)
         damping = np.full(active.size, DAMPING[1])
+        unit = ROUNDING * np.max(np.abs(self.y), axis=1)
+        least = np.broadcast_to(np.sum(self.weight, axis=1) * unit * unit, (rows,))
         for _ in range(max_iterations):
             if active.size == 0:
                 break
             step, promise = self._step(theta, here, damping)
             out.iterations[active] += 1
-            settled = promise <= self.tolerance * here.objective
+            settled = promise <= self.tolerance * here.objective + least[active]
             trial = np.clip(theta + step, self.low, self.high)
             there = self._local(trial, active)
             gain = here.objective - there.objective
@@ -230,7 +225,13 @@ class _Block:
             damping = np.clip(damping * factor, DAMPING[0], None)
             finished = settled | (damping > DAMPING[2])
             out.parameters[active], out.objective[active] = theta, here.objective
-            out.converged[active] = finished
+            stuck = finished & (damping > 1.0)
+            if stuck.any():
+                light = np.full(int(stuck.sum()), DAMPING[1])
+                _, promise = self._step(theta[stuck], here.take(stuck), light)
+                allowed = STUCK * here.objective[stuck] + least[active[stuck]]
+                out.converged[active[stuck]] = promise <= allowed
+            out.converged[active[finished & ~stuck]] = True
             keep = ~finished
             active, theta, damping = active[keep], theta[keep], damping[keep]
             here = here.take(keep)

@@ -5,6 +5,8 @@ g(z) = c1 + 2 c2 z vanishes, and its interval holds every z whose slope does not
 at 95% (Fieller 1954; the limit of redrawing the noise around the cells, exact for normal noise
 with a t quantile). That set is bounded exactly if the curvature differs from zero, so a curve
 that is flat against its noise has no interval and is 'not identified'. A concave fit is refused.
+Redrawn users move the slope too: how far it may lie from zero is, squared, t^2 times its variance
+over seeds plus z^2 times its variance over users, at every z.
 """
 
 from __future__ import annotations
@@ -16,7 +18,16 @@ import numpy as np
 from behavior_scaling.laws.arrays import Array, t_quantile
 from behavior_scaling.laws.curve import CurveData
 from behavior_scaling.laws.noise import ErrorVariance, error_variance
-from behavior_scaling.laws.parts import drawn, exponential, in_own_unit, log_grid, nothing
+from behavior_scaling.laws.parts import (
+    BestValue,
+    drawn,
+    exponential,
+    in_own_unit,
+    log_grid,
+    nothing,
+    users_part,
+    width,
+)
 from behavior_scaling.laws.results import CurveFit, Estimate
 
 REACH = 10.0  # half-spans of the grid beyond which a vertex is not followed
@@ -27,12 +38,15 @@ class Parabola:
     """A fitted parabola; z is log x throughout."""
 
     vertex: Estimate  # of z
-    variance: float | None  # of the vertex, delta method; None unless converged
+    seeds: float | None  # width of the vertex's interval from seeds alone
+    variance: float | None  # of the vertex, seeds alone, delta method; None unless converged
+    redrawn: Array | None  # [replicates] vertex under redrawn users; NaN where concave
     value: Estimate  # y at the vertex, fitted scale
     coefficients: dict[str, Estimate]  # c0, c1, c2 in powers of log x
     center: float
     half: float
     kappa: Array  # coefficients in powers of (z - center) / half
+    best: BestValue | None  # y at the vertex, its seed variance and its redraws
 
     def predict(self, z: Array) -> Array:
         """The fitted curve at z, on the fitted scale."""
@@ -51,69 +65,97 @@ def fit_parabola(data: CurveData) -> Parabola:
     design = np.stack([np.ones_like(u), u, u**2], axis=1)  # [cells, 3]
     weight = 1.0 / data.spread
     inverse = np.linalg.inv(design.T @ (weight[:, None] * design))
-    kappa = inverse @ (design.T @ (weight * data.y))
+    solve = inverse @ (design.T * weight)  # [3, cells]
+    kappa = solve @ data.y
     residual = float(np.sum(weight * (data.y - design @ kappa) ** 2))
     error = error_variance(residual, data.cells - 3, data.noise, data.tiny)
     if data.constant:
         return _unfitted(data, nothing("not identified", "the metric is constant over the cells"))
+    moved = None if data.users is None else data.users @ solve.T  # [replicates, 3]
     if error.value is None:
-        vertex, variance = nothing("not identified", error.reason), None
-        sigma = np.full((3, 3), np.nan)
+        slack, seeds = np.full((3, 3), np.nan), None
+        vertex = nothing("not identified", error.reason)
     else:
-        sigma = np.asarray(error.value * inverse, dtype=np.float64)
-        vertex, variance = _vertex(kappa, sigma, error, center, half)
+        slack = np.asarray(t_quantile(error.df) ** 2 * error.value * inverse)
+        vertex = _vertex(kappa, slack, error, center, half)
+        seeds = width(vertex)
+        if moved is not None:
+            slack = slack + t_quantile(np.inf) ** 2 * np.cov(moved.T)
+            vertex = _vertex(kappa, slack, error, center, half)
+    redrawn, values = (None, None) if moved is None else _redrawn(kappa + moved, center, half)
+    variance: float | None = None
+    best: BestValue | None = None
+    if vertex.value is not None and error.value is not None:
+        at = (vertex.value - center) / half
+        slope, row = np.array([0.0, 1.0, 2 * at]), np.array([1.0, at, at * at])
+        stretch = half / (2 * float(kappa[2]))
+        variance = error.value * float(slope @ inverse @ slope) * stretch**2
+        ratio = (t_quantile(error.df) / t_quantile(np.inf)) ** 2
+        best = BestValue(
+            float(row @ kappa), ratio * error.value * float(row @ inverse @ row), values
+        )
     return Parabola(
         vertex,
+        seeds,
         variance,
-        _value_at(vertex, kappa, sigma, error, center, half),
-        _coefficients(kappa, sigma, error, center, half),
+        redrawn,
+        _value_at(vertex, kappa, slack, error, center, half),
+        _coefficients(kappa, slack, error, center, half),
         center,
         half,
         kappa,
+        best,
     )
 
 
+def _redrawn(kappa: Array, center: float, half: float) -> tuple[Array, Array]:
+    """Vertex and value there of every replicate's parabola [replicates, 3]; NaN if concave."""
+    k0, k1, k2 = kappa.T
+    bowl = np.where(k2 > 0, k2, np.nan)
+    return center - half * k1 / (2 * bowl), k0 - k1**2 / (4 * bowl)
+
+
 def _vertex(
-    kappa: Array, sigma: Array, error: ErrorVariance, center: float, half: float
-) -> tuple[Estimate, float | None]:
-    """Fieller's set in u, where the grid is [-1, 1], and what it allows to be said."""
-    t2 = t_quantile(error.df) ** 2
+    kappa: Array, slack: Array, error: ErrorVariance, center: float, half: float
+) -> Estimate:
+    """Fieller's set in u, where the grid is [-1, 1], and what it allows to be said.
+
+    The slack is [3, 3]: how far, squared, a combination of the coefficients may lie from zero.
+    """
     k1, k2 = float(kappa[1]), float(kappa[2])
     if k2 <= 0:
         side = "falls" if k1 < 0 else "rises"
         reason = f"concave: a parabola without a minimum (the metric {side} with x on the whole)"
-        return nothing("not identified", reason), None
-    # slope^2 - t^2 Var(slope) = a u^2 + 2 b u + c <= 0
-    a = 4 * (k2**2 - t2 * sigma[2, 2])
-    b = 2 * (k1 * k2 - t2 * sigma[1, 2])
-    c = k1**2 - t2 * sigma[1, 1]
+        return nothing("not identified", reason)
+    # slope^2 - slack = a u^2 + 2 b u + c <= 0
+    a = 4 * (k2**2 - slack[2, 2])
+    b = 2 * (k1 * k2 - slack[1, 2])
+    c = k1**2 - slack[1, 1]
     best = -k1 / (2 * k2)
     inside = -1 <= best <= 1
     root = float(np.sqrt(max(b * b - a * c, 0.0)))
     if a > 0:
         low, high = (-b - root) / a, (-b + root) / a
         if inside and max(-low, high) > REACH:
-            return nothing("not identified", "the interval reaches far beyond the grid"), None
+            return nothing("not identified", "the interval reaches far beyond the grid")
         if inside:
-            slope_variance = sigma[1, 1] + 4 * best * sigma[1, 2] + 4 * best**2 * sigma[2, 2]
             wide = "interval reaches beyond the grid" if low < -1 or high > 1 else ""
-            estimate = Estimate(
+            return Estimate(
                 center + half * best,
                 center + half * low,
                 center + half * high,
                 "converged",
                 "; ".join(part for part in (error.reason, wide) if part),
             )
-            return estimate, float(half**2 * slope_variance / (2 * k2) ** 2)
-        return _outside(best, low if best > 0 else high, center, half), None
+        return _outside(best, low if best > 0 else high, center, half)
     edge = 1.0 if best > 0 else -1.0
     if not inside and a * edge**2 + 2 * b * edge + c > 0:
         # the slope at the near edge differs from zero: the set is two half-lines, and a convex
         # curve can only have its vertex on the far one
         ends = ((-b + root) / a, (-b - root) / a) if a < 0 else (-c / (2 * b),) * 2
-        return _outside(best, max(ends) if best > 0 else min(ends), center, half), None
+        return _outside(best, max(ends) if best > 0 else min(ends), center, half)
     reason = "curvature is not larger than the noise"
-    return nothing("not identified", f"{reason}; {error.reason}" if error.reason else reason), None
+    return nothing("not identified", f"{reason}; {error.reason}" if error.reason else reason)
 
 
 def _outside(best: float, bound: float, center: float, half: float) -> Estimate:
@@ -127,7 +169,7 @@ def _outside(best: float, bound: float, center: float, half: float) -> Estimate:
 def _value_at(
     vertex: Estimate,
     kappa: Array,
-    sigma: Array,
+    slack: Array,
     error: ErrorVariance,
     center: float,
     half: float,
@@ -138,14 +180,14 @@ def _value_at(
     u = (vertex.value - center) / half
     row = np.array([1.0, u, u * u])
     value = float(row @ kappa)
-    margin = t_quantile(error.df) * float(np.sqrt(row @ sigma @ row))
+    margin = float(np.sqrt(row @ slack @ row))
     return Estimate(value, value - margin, value + margin, "converged", error.reason)
 
 
 def _coefficients(
-    kappa: Array, sigma: Array, error: ErrorVariance, m: float, h: float
+    kappa: Array, slack: Array, error: ErrorVariance, m: float, h: float
 ) -> dict[str, Estimate]:
-    """From powers of (z - m) / h to powers of z, with t intervals."""
+    """From powers of (z - m) / h to powers of z, with their intervals."""
     change = np.array(
         [[1.0, -m / h, (m / h) ** 2], [0.0, 1 / h, -2 * m / h**2], [0.0, 0.0, 1 / h**2]]
     )
@@ -156,7 +198,7 @@ def _coefficients(
             name: Estimate(float(value), None, None, "converged", error.reason)
             for name, value in zip(names, values, strict=True)
         }
-    margins = t_quantile(error.df) * np.sqrt(np.diag(change @ sigma @ change.T))
+    margins = np.sqrt(np.diag(change @ slack @ change.T))
     return {
         name: Estimate(float(v), float(v - e), float(v + e), "converged", error.reason)
         for name, v, e in zip(names, values, margins, strict=True)
@@ -165,7 +207,9 @@ def _coefficients(
 
 def _unfitted(data: CurveData, vertex: Estimate) -> Parabola:
     level = float(np.mean(data.y)) if data.cells else 0.0
-    return Parabola(vertex, None, vertex, {}, 0.0, 1.0, np.array([level, 0.0, 0.0]))
+    kappa = np.array([level, 0.0, 0.0])
+    redrawn = None if data.users is None else np.full(data.users.shape[0], np.nan)
+    return Parabola(vertex, None, None, redrawn, vertex, {}, 0.0, 1.0, kappa, None)
 
 
 def parabola_curve(
@@ -191,5 +235,5 @@ def parabola_curve(
         curve_y=y,
         noise=data.noise_sd,
         flags=flags,
-        derived=derived,
+        derived={**derived, **users_part(fit.vertex, fit.seeds, fit.redrawn)},
     )

@@ -23,6 +23,8 @@ FORM = "L = E + A N^-alpha + B D^-beta"
 DELTA = 1e-3
 RESAMPLES = 1000
 MIN_FLOOR_SIZES = 5
+SAME_SIZE = 1.05  # sizes within this factor are one budget
+LOG_MAX = 300.0  # of a ratio's logarithm: keeps squares within double precision
 FLOPS = 6.0  # a parameter and position, C = 6 N D
 
 
@@ -91,24 +93,21 @@ def fit_parametric(
     sizes = [term.x for term in inputs]
     if sizes[0].size != sizes[1].size:
         raise LawsError(f"n, d: {sizes[0].size} and {sizes[1].size} entries")
-    largest = float(np.max(FLOPS * sizes[0] * sizes[1]))
 
     def derived(p: Sample) -> Sample:
-        return optimum_at(p, largest)
+        return optimum_at_largest(p, *sizes)
 
     return fit_terms("parametric", FORM, y, inputs, asked, starts=starts, derived=derived)
 
 
-def optimum_at(p: Sample, c: float) -> dict[str, Array]:
-    """Exponents of the optimum, and D / N at one budget, of parameters [r] each."""
-    total = p["alpha"] + p["beta"]
-    log_n = (
-        np.log(p["alpha"] * p["A"]) - np.log(p["beta"] * p["B"]) + p["beta"] * np.log(c / FLOPS)
-    ) / total
+def optimum_at_largest(p: Sample, n: Array, d: Array) -> dict[str, Array]:
+    """Exponents of the optimum, and D / N at the largest N D of a table, of parameters [r] each."""
+    total, log_nd = p["alpha"] + p["beta"], float(np.max(np.log(n) + np.log(d)))
+    log_n = (np.log(p["alpha"] * p["A"]) - np.log(p["beta"] * p["B"]) + p["beta"] * log_nd) / total
     return {
         "N_exponent": p["beta"] / total,
         "D_exponent": p["alpha"] / total,
-        "D_over_N": np.exp(np.log(c / FLOPS) - 2 * log_n),
+        "D_over_N": np.exp(np.clip(log_nd - 2 * log_n, -LOG_MAX, LOG_MAX)),
     }
 
 
@@ -132,7 +131,7 @@ def fit_power_law(
     bootstrap: int = RESAMPLES,
     seed: int = 0,
 ) -> LawFit:
-    """Fit L = E + a C^-b; with fewer than five distinct C the plain power law L = a C^-b.
+    """Fit L = E + a C^-b; with fewer than five budgets (C within 5%) the plain law L = a C^-b.
 
     Args:
         y: [points] losses, positive.
@@ -146,9 +145,17 @@ def fit_power_law(
         LawsError: anything that `fit_terms` refuses.
     """
     x = vector(c, "c", positive=True)
-    distinct = int(np.unique(x).size)
+    distinct = budgets(x)
     floor = distinct >= MIN_FLOOR_SIZES
     asked = Asked(residuals, delta, bootstrap, seed)
-    said = () if floor else (f"plain power law: {distinct} distinct C cannot tell E",)
+    said = () if floor else (f"plain power law: {distinct} budgets (C within 5%) cannot tell E",)
     form = "L = E + a C^-b" if floor else "L = a C^-b"
     return fit_terms("power", form, y, [Input("a", "b", x)], asked, floor=floor, notes=said)
+
+
+def budgets(c: Array) -> int:
+    """How many groups of sizes within 5% of their smallest there are."""
+    count, ordered = 0, np.sort(c)
+    while ordered.size:
+        count, ordered = count + 1, ordered[ordered > SAME_SIZE * ordered[0]]
+    return count

@@ -10,8 +10,18 @@ import numpy as np
 from behavior_scaling.laws.arrays import Array, mapped
 from behavior_scaling.laws.curve import CurveData
 from behavior_scaling.laws.results import CurveFit, Estimate, Status
+from behavior_scaling.laws.users import share_of_width, users_sd
 
 CURVE_POINTS = 49
+
+
+@dataclass(frozen=True)
+class BestValue:
+    """The fitted curve at its optimum, fitted scale: what a law over compute is fitted to."""
+
+    value: float
+    variance: float  # from seeds alone, such that z times its root is the t interval's half-width
+    redrawn: Array | None  # [replicates] under redrawn users
 
 
 @dataclass(frozen=True)
@@ -21,6 +31,7 @@ class AxisParts:
     curves: tuple[CurveFit, ...]
     exponents: dict[str, Estimate]
     notes: tuple[str, ...] = ()
+    best: tuple[BestValue | None, ...] = ()  # of each curve; None where it has no optimum
 
 
 def nothing(status: Status, reason: str) -> Estimate:
@@ -38,6 +49,34 @@ def carried(
     if not rising:
         low, high = high, low
     return Estimate(value, low, high, estimate.status, estimate.reason)
+
+
+def users_part(
+    optimum: Estimate, seeds: float | None, redrawn: Array | None
+) -> dict[str, Estimate]:
+    """{'users_sd': sd of log x* over redrawn users}; empty without user sums.
+
+    Args:
+        optimum: log x* with its interval from seeds and users.
+        seeds: width of the interval from seeds alone; None where an end is open.
+        redrawn: [replicates] log x* refitted for each redraw of the users.
+    """
+    if redrawn is None:
+        return {}
+    if optimum.value is None or optimum.status != "converged":
+        return {"users_sd": nothing(optimum.status, optimum.reason)}
+    reason = f"of log x* over {redrawn.size} redraws of the users"
+    total = width(optimum)
+    if seeds is not None and total is not None:
+        reason += f"; {share_of_width(seeds, total)}"
+    return {"users_sd": Estimate(users_sd(redrawn), None, None, "converged", reason)}
+
+
+def width(estimate: Estimate) -> float | None:
+    """High less low; None where an end is open."""
+    if estimate.low is None or estimate.high is None:
+        return None
+    return estimate.high - estimate.low
 
 
 def exponential(estimate: Estimate) -> Estimate:

@@ -2,8 +2,10 @@
 
 Choices: E, a >= 0 and b in [0.005, 3]; for each b the law is linear, so the fit is a scan over b
 polished by the solver, and its interval comes from redrawing the budgets' noise and scanning
-again. Below five budgets E cannot be told from b, so log L = log a - b log C is fitted and the
-form says so. With unknown variances the scatter around the law stands in for them.
+again; where that interval ends at a bound (E = 0: a term that the budgets do not show) there is no
+number but the other end; redrawn users shift the losses of all budgets together. Below five
+budgets E cannot be told from b, so log L = log a - b log C is fitted and the form says so. With
+unknown variances the scatter around the law stands in for them.
 """
 
 from __future__ import annotations
@@ -14,14 +16,16 @@ import numpy as np
 import numpy.typing as npt
 
 from behavior_scaling.laws.arrays import LEVEL, Array, LawsError, vector
+from behavior_scaling.laws.many import Dense
 from behavior_scaling.laws.noise import NoiseLevel, error_variance, resample
 from behavior_scaling.laws.parts import CURVE_POINTS, nothing
 from behavior_scaling.laws.results import Estimate
-from behavior_scaling.laws.solver import minimise
+from behavior_scaling.laws.solve import solve
 from behavior_scaling.laws.trend import fit_trend
 
 MIN_FLOOR_BUDGETS = 5
 B_BOUNDS = (0.005, 3.0)
+AT_BOUND = 1e-9  # relative
 SCAN = 240
 FLOOR_FORM = "L = E + a C^-b"
 PLAIN_FORM = "L = a C^-b (plain power law: fewer than five budgets cannot tell E)"
@@ -43,6 +47,7 @@ def fit_power(
     losses: npt.ArrayLike,
     variances: npt.ArrayLike | None = None,
     *,
+    users: Array | None = None,
     seed: int = 0,
     resamples: int = 400,
 ) -> PowerFit:
@@ -51,7 +56,8 @@ def fit_power(
     Args:
         budgets: [n] nominal FLOPs, distinct.
         losses: [n] positive; the best loss of each budget.
-        variances: [n] of the losses; None where not all are known.
+        variances: [n] of the losses, from seeds; None where not all are known.
+        users: [replicates, n] deviations of the losses under redrawn users.
         seed: of the noise draws.
         resamples: number of draws.
 
@@ -66,13 +72,15 @@ def fit_power(
         raise LawsError("budgets: a budget occurs twice")
     order = np.argsort(c)
     c, y, v = c[order], y[order], None if v is None else v[order]
+    moved = None if users is None else users[:, order]
     if c.size < MIN_FLOOR_BUDGETS:
-        return _plain(c, y, v)
-    return _with_floor(c, y, v, seed, resamples)
+        return _plain(c, y, v, moved)
+    return _with_floor(c, y, v, moved, seed, resamples)
 
 
-def _plain(c: Array, y: Array, v: Array | None) -> PowerFit:
-    trend = fit_trend(c, np.log(y), None if v is None else v / y**2)
+def _plain(c: Array, y: Array, v: Array | None, moved: Array | None) -> PowerFit:
+    redrawn = None if moved is None else np.log(y) + moved / y
+    trend = fit_trend(c, np.log(y), None if v is None else v / y**2, redrawn)
     slope, level = trend.slope, trend.intercept
     if slope.value is None or level.value is None:
         return PowerFit(PLAIN_FORM, {"a": level, "b": slope}, (), (), ())
@@ -81,6 +89,7 @@ def _plain(c: Array, y: Array, v: Array | None) -> PowerFit:
         None if slope.high is None else -slope.high,
         None if slope.low is None else -slope.low,
         slope.status,
+        slope.reason,
     )
     a = Estimate(
         float(np.exp(level.value - slope.value * trend.center)),
@@ -94,45 +103,54 @@ def _plain(c: Array, y: Array, v: Array | None) -> PowerFit:
     return PowerFit(PLAIN_FORM, {"a": a, "b": b}, _plain_tuple(x), _plain_tuple(fitted), ())
 
 
-def power_residuals(theta: Array, log_c: Array, y: Array, root: Array) -> Array:
-    """Weighted residuals of E + a exp(-b log_c), theta = (E, a, b)."""
-    return np.asarray(root * (theta[0] + theta[1] * np.exp(-theta[2] * log_c) - y))
+@dataclass(frozen=True, eq=False)
+class FloorLaw:
+    """E + a exp(-b log_c) as a Model, theta = (E, a, b)."""
+
+    log_c: Array  # [n]
+
+    def evaluate(self, theta: Array) -> Dense:
+        """The law at parameter vectors [r, 3]."""
+        u = np.exp(-theta[:, 2:3] * self.log_c)
+        a = theta[:, 1:2]
+        jacobian = np.stack([np.ones_like(u), u, -a * self.log_c * u], axis=2)
+        return Dense(theta[:, :1] + a * u, jacobian)
 
 
-def power_jacobian(theta: Array, log_c: Array, root: Array) -> Array:
-    """[n, 3] derivatives of the residuals."""
-    u = np.exp(-theta[2] * log_c)
-    return np.asarray(np.stack([root, root * u, -root * theta[1] * log_c * u], axis=1))
-
-
-def _with_floor(c: Array, y: Array, v: Array | None, seed: int, resamples: int) -> PowerFit:
+def _with_floor(
+    c: Array, y: Array, v: Array | None, moved: Array | None, seed: int, resamples: int
+) -> PowerFit:
     center = float(np.mean(np.log(c)))
     log_c = np.log(c) - center
     weight = np.ones_like(y) if v is None else 1.0 / v
-    root = np.sqrt(weight)
     scanned = _scan(log_c, y[None, :], weight)[0]
-    solution = minimise(
-        lambda theta: power_residuals(theta, log_c, y, root),
-        lambda theta: power_jacobian(theta, log_c, root),
-        [scanned],
-        [0.0, 0.0, B_BOUNDS[0]],
-        [np.inf, np.inf, B_BOUNDS[1]],
-    )
+    lower, upper = [0.0, 0.0, B_BOUNDS[0]], [np.inf, np.inf, B_BOUNDS[1]]
+    solution = solve(FloorLaw(log_c), y, [scanned], lower, upper, weights=weight)
     floor, a, b = (float(value) for value in solution.parameters)
     known = NoiseLevel(None if v is None else 1.0, np.inf, "")
     tiny = float(np.mean(weight) * (1e-11 * np.max(y)) ** 2)
     error = error_variance(2 * solution.objective, c.size - 3, known, tiny)
     fitted = floor + a * np.exp(-b * log_c)
     redrawn = fitted[None, :] + resample(error, 1.0 / weight, resamples, seed)
+    if moved is not None:
+        redrawn = redrawn + moved[np.arange(resamples) % len(moved)]
     sample = _scan(log_c, redrawn, weight)  # [resamples, 3]
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(sample, [tail, 1 - tail], axis=0)
     a_low, a_high = np.quantile(sample[:, 1] * np.exp(sample[:, 2] * center), [tail, 1 - tail])
     own_a = a * float(np.exp(b * center))
     coefficients = {
-        "E": _estimate(floor, low[0], high[0], 0 in solution.at_bound, "E at its bound 0"),
+        "E": _shown(
+            _estimate(floor, low[0], high[0], 0 in solution.at_bound, "E at its bound 0"),
+            (0.0, np.inf),
+            "the budgets do not tell E from none",
+        ),
         "a": _estimate(own_a, a_low, a_high, 1 in solution.at_bound, "a at its bound 0"),
-        "b": _estimate(b, low[2], high[2], 2 in solution.at_bound, "b at its bound"),
+        "b": _shown(
+            _estimate(b, low[2], high[2], 2 in solution.at_bound, "b at its bound"),
+            B_BOUNDS,
+            "redrawn noise takes b to a bound",
+        ),
     }
     if 1 in solution.at_bound:
         flat = nothing("not identified", "the loss does not fall with compute")
@@ -151,6 +169,17 @@ def _estimate(value: float, low: float, high: float, bound: bool, reason: str) -
         "at bound" if bound else "converged",
         reason if bound else "",
     )
+
+
+def _shown(estimate: Estimate, bounds: tuple[float, float], reason: str) -> Estimate:
+    """No number where the interval ends at a bound: that end is the bound's, not the budgets'."""
+    low, high = estimate.low, estimate.high
+    cut = low is not None and low <= bounds[0] * (1 + AT_BOUND)
+    open_ = high is not None and high >= bounds[1] * (1 - AT_BOUND)
+    if estimate.status != "converged" or not (cut or open_):
+        return estimate
+    ends = (None if cut else low, None if open_ else high)
+    return Estimate(None, *ends, "not identified", reason)
 
 
 def _scan(log_c: Array, y: Array, weight: Array) -> Array:

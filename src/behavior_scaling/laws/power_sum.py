@@ -13,8 +13,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from behavior_scaling.laws.arrays import Array, LawsError
+
+Index = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +53,17 @@ class PowerSum:
             rows, columns = term.features.shape
             if rows not in (1, self.points) or columns != len(term.index):
                 raise LawsError(f"features {term.features.shape}: no fit for {self.points} points")
+
+    @cached_property
+    def blocks(self) -> dict[tuple[int, int], tuple[Array, Index, Index]]:
+        """Of two terms j <= k: [n or 1, q_j q_k] products of features, and where they belong."""
+        out = {}
+        for j, first in enumerate(self.terms):
+            for k, second in enumerate(self.terms[j:], start=j):
+                both = first.features[:, :, None] * second.features[:, None, :]
+                places = np.array(first.index)[:, None], np.array(second.index)[None, :]
+                out[j, k] = (np.asarray(both.reshape(both.shape[0], -1)), *places)
+        return out
 
     def evaluate(self, theta: Array) -> _Sum:
         """The law at parameter vectors [r, p]."""
@@ -99,28 +113,21 @@ class _Sum:
         """See many.Evaluation."""
         out = np.zeros((c.shape[0], self.model.parameters, self.model.parameters))
         for (j, k), pair in self.pairs.items():
-            first, second = self.model.terms[j], self.model.terms[k]
-            block = _summed(c * pair, _products(first, second))
-            block = block.reshape(-1, len(first.index), len(second.index))
-            out[np.ix_(range(c.shape[0]), first.index, second.index)] += block
+            products, first, second = self.model.blocks[j, k]
+            block = _summed(c * pair, products).reshape(-1, first.size, second.size)
+            out[:, first, second] += block
             if j != k:
-                out[np.ix_(range(c.shape[0]), second.index, first.index)] += block.swapaxes(1, 2)
+                out[:, second.T, first.T] += block.swapaxes(1, 2)
         return out
 
     def hessian(self, square: Array, linear: Array) -> Array:
         """See many.Evaluation; a logarithm's Hessian is sum p_k g_k g_k^T - (its gradient)^2."""
         out = self.gram(square - linear if self.model.log else square)
-        for term, part in zip(self.model.terms, self.parts, strict=True):
-            size = len(term.index)
-            block = _summed(linear * part, _products(term, term)).reshape(-1, size, size)
-            out[np.ix_(range(out.shape[0]), term.index, term.index)] += block
+        for j, part in enumerate(self.parts):
+            products, first, second = self.model.blocks[j, j]
+            block = _summed(linear * part, products).reshape(-1, first.size, second.size)
+            out[:, first, second] += block
         return out
-
-
-def _products(first: Term, second: Term) -> Array:
-    """[n or 1, q1 q2] products of the two terms' features."""
-    both = first.features[:, :, None] * second.features[:, None, :]
-    return np.asarray(both.reshape(both.shape[0], -1))
 
 
 def _summed(c: Array, features: Array) -> Array:

@@ -100,7 +100,12 @@ class _Repeated(Problem):
     def own(self, theta: Array) -> dict[str, Array]:
         return {**super().own(theta), "R": np.exp(theta[:, 5])}
 
-    def without(self, part: str, theta: Array) -> Problem | None:
+    def logs(self, theta: Array) -> list[Array]:
+        first, second = self.inputs
+        worth = float(np.exp(theta[5]))
+        return [np.log(first.x), np.log(effective(second.x, self.unique, worth))]
+
+    def without(self, part: str, theta: Array) -> Problem:
         """R* aside, a rival keeps the D_eff that was fitted."""
         if part == "R":
             return self._plain(self.inputs[1].x)

@@ -2,9 +2,9 @@
 
 Choices: all starts first go down the least-squares objective by Gauss-Newton steps, which travel
 furthest (on a scout of some 64 points where there are many), then down the one that was asked for
-by Newton steps; starts whose predictions have come
-together are followed once and counted as often as they are; every 50th start skips the first leg,
-so that outliers cannot hide a better robust minimum. The share of starts that reach the best
+by Newton steps; starts whose predictions have come together are followed once and counted as often
+as they are; every 50th start goes down the robust objective from its first step, too, so that
+outliers cannot hide a better minimum. The share of starts that reach the best
 minimum and the condition number of the scaled Jacobian there are part of the result: a minimum
 that one start in fifty finds, or one that moves along a valley, deserves a second look.
 """
@@ -23,9 +23,9 @@ from behavior_scaling.laws.results import Status
 AT_BOUND = 1e-6  # of the distance between the bounds, or of 1 + |bound| where one is infinite
 SAME_MINIMUM = 1e-6  # relative
 TOGETHER = 1e-2  # of the residuals' root mean square: predictions that count as the same
-DIRECT = 50  # every so many starts goes down the objective asked for from the first step
+DIRECT = 50  # every so many starts also goes down the objective asked for from the first step
 SCOUT = 64  # points of a scout
-LAST = 200  # steps of the last leg
+LAST = 500  # steps of the last leg
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,9 @@ def solve(
         )  # fmt: skip
         theta, member = _together(on, part, member)
         if leg.direct and delta is not None:
-            theta = np.concatenate([theta, points[::DIRECT]])
+            direct = points[::DIRECT]
+            member = np.concatenate([member, len(theta) + np.arange(len(direct))])
+            theta = np.concatenate([theta, direct])
     last = minimise_many(
         model, observed, theta, *bounds, weights=weight, delta=delta, max_iterations=LAST
     )
@@ -121,13 +123,15 @@ def solve(
     low, high = np.asarray(lower, dtype=np.float64), np.asarray(upper, dtype=np.float64)
     bound = _at_bound(found[best], low, high)
     reached = objective <= objective[best] * (1 + SAME_MINIMUM) + _rounding(observed, weight)
+    hits, direct_hits = np.split(reached[member], [len(points)])
+    hits[: len(direct_hits) * DIRECT : DIRECT] |= direct_hits
     status: Status = "at bound" if bound else "converged"
     return Solution(
         found[best],
         float(objective[best]),
         status if converged[best] else "max iterations",
         bound,
-        float(np.mean(reached[member])),
+        float(np.mean(hits)),
         len(points),
         condition(model, found[best], weight, bound),
     )
@@ -135,14 +139,19 @@ def solve(
 
 def condition(model: Model, theta: Array, weight: Array, at_bound: tuple[int, ...] = ()) -> float:
     """Condition number of the weighted Jacobian, columns scaled to unit length; inf if singular."""
-    gram = model.evaluate(theta[None, :]).gram(weight[None, :])[0]
     free = np.setdiff1d(np.arange(theta.size), at_bound)
-    gram = gram[np.ix_(free, free)]
-    size = np.sqrt(np.diag(gram))
-    if free.size == 0 or not np.all(size > 0):
+    if free.size == 0:
         return float("inf")
-    values = np.linalg.eigvalsh(gram / np.outer(size, size))
+    values = np.linalg.eigvalsh(scaled_gram(model, theta, weight)[np.ix_(free, free)])
     return float(np.sqrt(values[-1] / values[0])) if values[0] > 0 else float("inf")
+
+
+def scaled_gram(model: Model, theta: Array, weight: Array) -> Array:
+    """[p, p] J^T W J of columns of unit length; a column of zeros stays one."""
+    gram = model.evaluate(theta[None, :]).gram(weight[None, :])[0]
+    size = np.sqrt(np.diag(gram))
+    size = np.where(size > 0, size, 1.0)
+    return np.asarray(gram / np.outer(size, size))
 
 
 def _rounding(y: Array, weight: Array) -> float:

@@ -2,7 +2,8 @@
 
 Choices: a budget's loss is the isoFLOP curve at its vertex where that is identified, else its
 lowest cell mean (biased low by the choosing, which the notes say); maximised metrics enter as
-1 - m, whose power law is the same statement as one of an error rate.
+1 - m, whose power law is the same statement as one of an error rate. Redrawn users shift the losses
+of all budgets together.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from behavior_scaling.laws.arrays import t_quantile
+from behavior_scaling.laws.arrays import Array
 from behavior_scaling.laws.curve import CurveData
-from behavior_scaling.laws.parts import nothing
+from behavior_scaling.laws.parts import BestValue, nothing
 from behavior_scaling.laws.power import fit_power
 from behavior_scaling.laws.results import AxisFit, CurveFit
 from behavior_scaling.laws.transforms import COMPLEMENT, IDENTITY, is_maximised
@@ -22,33 +23,39 @@ from behavior_scaling.laws.transforms import COMPLEMENT, IDENTITY, is_maximised
 def compute_fit(
     metric: str,
     curves: Sequence[CurveData],
-    fits: Sequence[CurveFit],
+    best: Sequence[BestValue | None],
     seed: int,
     resamples: int,
 ) -> AxisFit:
-    """L over C for one metric, from the cells and fits of the allocation axis."""
+    """L over C for one metric, from the cells of the allocation axis and their fitted optima."""
     scale = COMPLEMENT if is_maximised(metric) else IDENTITY
     values: list[float] = []
     variances: list[float | None] = []
+    moved: list[Array | None] = []
     lowest: list[str] = []
-    for data, fit in zip(curves, fits, strict=True):
-        best = fit.best
-        if best.value is not None and best.low is not None and best.high is not None:
-            values.append(best.value)
-            half = (best.high - best.low) / 2
-            variances.append((half / t_quantile(np.inf)) ** 2)
+    for data, found in zip(curves, best, strict=True):
+        at = int(np.argmin(data.y))
+        y = float(data.y[at]) if found is None else found.value
+        values.append(data.transform.own_unit(y))
+        # one unit of the fitted scale in units of the loss whose law over compute is fitted
+        own = np.array([values[-1]])
+        unit = float((scale.derivative(own) / data.transform.derivative(own))[0])
+        if found is not None:
+            variances.append(unit**2 * found.variance)
+            moved.append(None if found.redrawn is None else unit * (found.redrawn - y))
         else:
-            at = int(np.argmin(data.y))
-            values.append(data.transform.own_unit(float(data.y[at])))
             known = data.noise.variance
             variances.append(None if known is None else known / float(data.repeats[at]))
+            moved.append(None if data.users is None else unit * data.users[:, at])
             lowest.append(f"{data.budget:g}")
     losses = scale.forward(np.asarray(values, dtype=np.float64))
     known_all = [v for v in variances if v is not None and v > 0]
+    users = [np.nan_to_num(part) for part in moved if part is not None]
     fit_ = fit_power(
         [data.budget for data in curves],
         losses,
         known_all if len(known_all) == len(variances) else None,
+        users=np.stack(users, axis=1) if len(users) == len(curves) else None,
         seed=seed,
         resamples=resamples,
     )

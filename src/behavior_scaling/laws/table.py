@@ -20,6 +20,7 @@ from behavior_scaling.laws.arrays import Array, LawsError
 from behavior_scaling.laws.curve import CurveData, curve_data
 from behavior_scaling.laws.noise import NoiseLevel, noise_levels, pooled
 from behavior_scaling.laws.transforms import Transform, is_maximised
+from behavior_scaling.laws.users import Users
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -130,10 +131,35 @@ def seed_noise(runs: pd.DataFrame, metric: str) -> Noise:
     return levels
 
 
+def seed_residuals(runs: pd.DataFrame, metrics: Sequence[str]) -> tuple[Array, dict[str, Array]]:
+    """Stage [runs], and by metric how far each run lies from its cell's mean [runs].
+
+    In units of the seed noise of its budget; NaN for a run without a value or a noise level.
+    """
+    done = runs[runs["outcome"] == "done"].drop_duplicates("id")
+    stage, budget, cell = numbers(done, "stage"), numbers(done, "budget"), _cells(done)
+    out = {}
+    for metric in metrics:
+        value, residual = numbers(done, metric), np.full(len(done), np.nan)
+        has = np.isfinite(value)
+        mean = CellMean(cell[has])
+        residual[has] = value[has] - mean(value[has])[mean.index]
+        levels = seed_noise(runs, metric)
+        for (s, c), level in levels.items():
+            here = (stage == s) & (budget == c)
+            known = level.variance is not None and level.variance > 0
+            residual[here] /= np.sqrt(level.variance or 0.0) if known else np.nan
+        out[metric] = residual
+    return stage, out
+
+
 def metric_curves(
-    group: Group, metric: str, transform: Transform, noise: Noise
+    group: Group, metric: str, transform: Transform, noise: Noise, users: Users | None = None
 ) -> tuple[list[CurveData], tuple[str, ...]]:
-    """One CurveData per budget of the group, ascending; and what was left out, in words."""
+    """One CurveData per budget of the group, ascending; and what was left out, in words.
+
+    With user sums every curve carries its cells' deviations under redrawn users.
+    """
     frame = group.frame
     value = metric_values(frame, metric)
     usable = transform.valid(value)
@@ -146,11 +172,21 @@ def metric_curves(
         sequences = columns["steps"] * numbers(frame, "batch")
         columns["sequence_events"] = columns["positions"] / sequences
     x, cell = numbers(frame, X_COLUMN[group.axis]), frame["cell"].to_numpy()
+    redrawn = None
+    if users is None:
+        notes.append("users not redrawn: no file of user sums")
+    elif usable.any():
+        found = users.deviations(list(frame["id"][usable]), metric, value[usable])
+        if isinstance(found, str):
+            notes.append(f"users not redrawn: {found}")
+        else:
+            redrawn = np.zeros((found.shape[0], len(frame)))
+            redrawn[:, usable] = found
     curves = []
     for c in np.unique(budget[usable]):
         mask = usable & (budget == c)
         within, _ = pooled(cell[mask], value[mask])
-        mean = _Mean(cell[mask])
+        mean = CellMean(cell[mask])
         curves.append(
             curve_data(
                 float(c),
@@ -161,6 +197,7 @@ def metric_curves(
                 repeats=mean.counts,
                 within=within,
                 columns={name: mean(column[mask]) for name, column in columns.items()},
+                users=None if redrawn is None else mean.rows(redrawn[:, mask]),
             )
         )
     return curves, tuple(notes)
@@ -190,11 +227,16 @@ def metric_values(frame: pd.DataFrame, metric: str) -> Array:
 
 def cell_means(frame: pd.DataFrame, columns: Sequence[str]) -> dict[str, Array]:
     """Mean of each column over the seeds of every cell; NaN where a run has none."""
-    mean = _Mean(frame["cell"].to_numpy())
+    mean = per_cell(frame)
     return {column: mean(metric_values(frame, column)) for column in columns}
 
 
-class _Mean:
+def per_cell(frame: pd.DataFrame) -> CellMean:
+    """Means over the cells of a frame with a column 'cell'."""
+    return CellMean(frame["cell"].to_numpy())
+
+
+class CellMean:
     """Mean over the runs of each cell, cells in the order of their codes."""
 
     def __init__(self, cell: npt.NDArray[np.int64]) -> None:
@@ -202,7 +244,14 @@ class _Mean:
         self.counts = np.bincount(self.index).astype(np.float64)
 
     def __call__(self, values: Array) -> Array:
+        """[runs] -> [cells]."""
         return np.asarray(np.bincount(self.index, values) / self.counts)
+
+    def rows(self, values: Array) -> Array:
+        """The same of every row: [r, runs] -> [r, cells]."""
+        member = np.zeros((self.index.size, self.counts.size))
+        member[np.arange(self.index.size), self.index] = 1.0
+        return np.asarray(values @ (member / self.counts))
 
 
 def numbers(frame: pd.DataFrame, column: str) -> Array:

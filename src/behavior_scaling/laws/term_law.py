@@ -1,9 +1,10 @@
 """Fitting E + sum_k A_k x_k^-alpha_k to any table: intervals, and what the rows cannot tell.
 
 Choices: intervals are percentiles over resampled rows, each refitted from the optimum (and from two
-points beside it where that gains anything). A part (E, or a term) by which AICc gains no more than
-4 is 'not identified': a status, no number; the objective's minimum is given beside, for comparison
-with other code.
+points beside it where that gains anything), at levels widened for the degrees of freedom that the
+parameters take (Hesterberg, Am. Stat. 69, 2015: expanded percentiles). What the rows do not show
+(term_evidence) is 'not identified': a status, no number; the objective's minimum is given beside,
+for comparison with other code.
 """
 
 from __future__ import annotations
@@ -12,19 +13,19 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
+from scipy import special
 
-from behavior_scaling.laws.arrays import LEVEL, Array, LawsError
-from behavior_scaling.laws.criteria import GAIN, aicc
+from behavior_scaling.laws.arrays import Array, LawsError, t_quantile
 from behavior_scaling.laws.law_fit import LawFit
 from behavior_scaling.laws.many import Many, minimise_many
 from behavior_scaling.laws.parts import nothing
 from behavior_scaling.laws.results import Estimate, Status
 from behavior_scaling.laws.solve import SAME_MINIMUM, Solution
+from behavior_scaling.laws.term_evidence import MAX_CONDITION, not_shown
 from behavior_scaling.laws.term_problem import Asked, Input, Problem, checked
 
 BESIDE = (0.7, 1.4)  # factors of the exponents from which resamples are fitted again,
 PROBED = 200  # all of them where one of the first so many gains by it
-MAX_CONDITION = 1e6
 
 Sample = Mapping[str, Array]  # parameters in own units, [resamples] each
 
@@ -56,8 +57,7 @@ def fit_terms(
         notes: said in the result.
 
     Raises:
-        LawsError: lengths differ, an entry is not positive, y or an input is constant, or there
-            are fewer points than parameters.
+        LawsError: as `checked`, or starts of another length.
     """
     problem = checked(y, inputs, asked, floor)
     return fit_problem(law, form, problem, starts=starts, derived=derived, notes=notes)
@@ -76,25 +76,23 @@ def fit_problem(
     asked = problem.asked
     free = _solved(problem, starts)
     own = {name: float(value[0]) for name, value in problem.own(free.parameters[None, :]).items()}
-    lost = _not_shown(problem, free)
+    lost = not_shown(problem, free)
     sample = _resampled(problem, free) if asked.bootstrap else {}
     parameters = {
         name: _estimate(name, value, sample.get(name), problem, free, lost)
         for name, value in own.items()
     }
     more: dict[str, Estimate] = {}
-    errors = {name: float(np.std(values, ddof=1)) for name, values in sample.items()}
     if derived is not None:
         point = derived({name: np.array([value]) for name, value in own.items()})
-        spread = derived(sample) if sample else {}
         broken = next((e for e in parameters.values() if e.value is None), None)
-        for name, value in point.items():
-            if broken is not None:
-                more[name] = nothing("not identified", broken.reason)
-                continue
-            more[name] = _interval(float(value[0]), spread.get(name))
-            if name in spread:
-                errors[name] = float(np.std(spread[name], ddof=1))
+        if broken is not None:
+            more = {name: nothing(broken.status, broken.reason) for name in point}
+        else:
+            sample |= derived(sample) if sample else {}
+            more = {
+                name: _interval(float(v[0]), sample.get(name), problem) for name, v in point.items()
+            }
     said = list(notes)
     if free.condition > MAX_CONDITION:
         said.append(f"ill-conditioned: the scaled Jacobian has condition {free.condition:.1e}")
@@ -109,9 +107,9 @@ def fit_problem(
         objective=free.objective,
         objective_mean=free.objective / problem.y.size,
         standard_errors={
-            name: errors[name]
-            for name in (*parameters, *more)
-            if name in errors and (parameters | more)[name].value is not None
+            name: float(np.std(sample[name], ddof=1))
+            for name, estimate in (parameters | more).items()
+            if name in sample and estimate.value is not None
         },
         status=_status(free, parameters),
         best_share=free.best_share,
@@ -131,38 +129,6 @@ def _solved(problem: Problem, starts: npt.ArrayLike | None) -> Solution:
     if given.shape[1] != len(problem.names):
         raise LawsError(f"starts: {given.shape[1]} columns for {', '.join(problem.names)}")
     return problem.solve(problem.centred(given))
-
-
-def _not_shown(problem: Problem, free: Solution) -> dict[str, str]:
-    """Parts (E or an amplitude's name) that the rows do not show, with the evidence."""
-    power = _scale_power(problem, free)
-    points = problem.y.size
-    full = aicc(_size(free, problem), points, len(problem.names) + 1, power)
-    out = {}
-    for part, names in problem.parts.items():
-        rival = problem.without(part, free.parameters)
-        if rival is None:
-            continue
-        left = len(problem.names) - len(names)
-        gain = aicc(_size(rival.solve(), rival), points, left + 1, power) - full
-        if gain <= GAIN:
-            out[part] = f"AICc gains {gain:+.1f} by {part}; more than {GAIN:g} is needed"
-    return out
-
-
-def _scale_power(problem: Problem, free: Solution) -> float:
-    """Power of the residuals' scale with which the objective grows there: 2 squares, 1 absolute."""
-    delta = problem.asked.delta
-    if delta is None or free.objective <= 0:
-        return 2.0
-    r = problem.model().evaluate(free.parameters[None, :]).values[0] - problem.observed
-    return float(np.sum(np.abs(r) * np.minimum(np.abs(r), delta)) / free.objective)
-
-
-def _size(found: Solution, problem: Problem) -> float:
-    """The objective, no smaller than rounding."""
-    unit = 1e-12 * max(float(np.max(np.abs(problem.observed))), 1e-300)
-    return max(found.objective, problem.y.size * unit**2)
 
 
 def _resampled(problem: Problem, free: Solution) -> dict[str, Array]:
@@ -203,19 +169,21 @@ def _estimate(
     free: Solution,
     lost: Mapping[str, str],
 ) -> Estimate:
-    part = next((key for key, names in problem.parts.items() if name in names), None)
-    if part is not None and part in lost:
-        return nothing("not identified", lost[part])
+    if name in lost:
+        return nothing("not identified", lost[name])
+    if free.status == "max iterations":
+        return nothing("max iterations", "the solver stopped short of a minimum")
     index = problem.names.index(name)
     if index in free.at_bound:
         return Estimate(value, None, None, "at bound", f"{name} at the bound of its search")
-    return _interval(value, sample)
+    return _interval(value, sample, problem)
 
 
-def _interval(value: float, sample: Array | None) -> Estimate:
+def _interval(value: float, sample: Array | None, problem: Problem) -> Estimate:
     if sample is None or sample.size == 0:
         return Estimate(value, None, None, "converged", "no resamples, no interval")
-    tail = (1 - LEVEL) / 2
+    spare = problem.y.size - len(problem.names)
+    tail = float(special.ndtr(-np.sqrt(problem.y.size / spare) * t_quantile(spare)))
     low, high = np.quantile(sample, [tail, 1 - tail])
     return Estimate(value, min(float(low), value), max(float(high), value), "converged")
 
@@ -232,4 +200,4 @@ def _status(free: Solution, parameters: Mapping[str, Estimate]) -> Status:
 def _how(asked: Asked) -> str:
     if not asked.bootstrap:
         return "none: no resamples"
-    return f"95% percentiles over {asked.bootstrap} resamples of rows, each refitted"
+    return f"95% expanded percentiles over {asked.bootstrap} resamples of rows, each refitted"

@@ -23,6 +23,7 @@ EXPONENTS = (1e-3, 6.0)  # bounds
 START_EXPONENTS = (0.08, 0.2, 0.45, 1.0)
 START_FLOORS = (0.2, 0.6, 0.95)  # of the smallest y
 START_SHARES = (0.25, 0.75)  # of what E leaves at the middle of the data
+RANGE = (1e-30, 1e30)  # of y and of an input: beyond it powers leave double precision
 REACH = 25.0  # how far a log amplitude may leave the logarithm of the middle of y
 
 
@@ -129,7 +130,7 @@ class Problem:
 
     def solve(self, starts: Array | None = None) -> Solution:
         """The best minimum from starts [s, p] in fitted parameters, or from the default ones."""
-        rows = scout_rows(*(term.x for term in self.inputs))
+        rows = scout_rows(*(term.x for term in self.inputs), self.y)
         scout = None if rows is None else Scout(self.model(rows), rows)
         return solve(
             self.model(),
@@ -140,39 +141,72 @@ class Problem:
             scout=scout,
         )
 
-    def without(self, part: str, theta: Array) -> Problem | None:
-        """The law without a part, theta the fitted parameters; None where nothing is left."""
+    def without(self, part: str, theta: Array) -> Problem:
+        """The law without a part, theta the fitted parameters; a constant if no term is left."""
         if part == "E":
             return replace(self, floor=False)
-        keep = [i for i, term in enumerate(self.inputs) if term.amplitude != part]
-        if not keep:
+        keep = np.array([term.amplitude != part for term in self.inputs])
+        left = tuple(term for term, kept in zip(self.inputs, keep, strict=True) if kept)
+        return replace(self, inputs=left, centers=self.centers[keep], floor=self.floor or not left)
+
+    def logs(self, theta: Array) -> list[Array]:
+        """Log x [n] of each term, theta the fitted parameters."""
+        return [np.log(term.x) for term in self.inputs]
+
+    def exchanged(self, theta: Array) -> Array | None:
+        """The parameters with each of two terms doing the other's work, as far as inputs go along.
+
+        None where the inputs do not rise together.
+        """
+        if len(self.inputs) != 2:
             return None
-        left = tuple(self.inputs[i] for i in keep)
-        return replace(self, inputs=left, centers=self.centers[keep])
+        first, second = self.logs(theta)
+        if not np.corrcoef(first, second)[0, 1] > 0:
+            return None
+        ratio = float(np.std(second) / np.std(first))  # log x_2 changes so much for one of log x_1
+        out, (i, j) = theta.copy(), self.exponents
+        out[[i - 1, i, j - 1, j]] = theta[j - 1], theta[j] * ratio, theta[i - 1], theta[i] / ratio
+        return out
 
 
 def checked(y: npt.ArrayLike, inputs: Sequence[Input], asked: Asked, floor: bool) -> Problem:
     """The problem of a table.
 
     Raises:
-        LawsError: lengths differ, an entry is not positive, y or an input is constant, or there
-            are fewer points than parameters.
+        LawsError: lengths differ, an entry is not positive or out of range, y or an input is
+            constant, there are fewer points, or different settings, than parameters, or one
+            resample.
     """
+    if asked.bootstrap < 0 or asked.bootstrap == 1:
+        raise LawsError(f"bootstrap: {asked.bootstrap} resamples; give 0 or at least 2")
     if asked.residuals not in ("log", "linear"):
         raise LawsError(f"residuals: {asked.residuals!r}; known: log, linear")
     ys = vector(y, "y", positive=True)
     terms = []
+    _check_range(ys, "y")
     for term in inputs:
         x = vector(term.x, term.amplitude, positive=True)
+        _check_range(x, f"input of {term.amplitude}")
         if x.size != ys.size:
             raise LawsError(f"input of {term.amplitude}: {x.size} entries for {ys.size} of y")
-        if np.ptp(x) <= 1e-12 * x.max():
+        if x.size and np.ptp(x) <= 1e-12 * x.max():
             raise LawsError(f"input of {term.amplitude}: constant, so {term.exponent} has no data")
         terms.append(Input(term.amplitude, term.exponent, x))
     count = int(floor) + 2 * len(terms)
     if ys.size <= count:
         raise LawsError(f"{ys.size} points for {count} parameters; at least {count + 1} are needed")
+    settings = len(np.unique(np.stack([term.x for term in terms]), axis=1).T)
+    if settings < count:
+        raise LawsError(f"{settings} different settings for {count} parameters; too few")
     if np.ptp(ys) <= 1e-12 * ys.max():
         raise LawsError("y: constant; there is nothing to fit")
     centers = np.array([float(np.mean(np.log(term.x))) for term in terms])
     return Problem(tuple(terms), ys, floor, asked, centers)
+
+
+def _check_range(values: Array, name: str) -> None:
+    """Refuse magnitudes that powers up to the sixth carry out of double precision."""
+    for index in np.flatnonzero((values < RANGE[0]) | (values > RANGE[1])):
+        raise LawsError(
+            f"{name}: entry {index} is {values[index]:.3g}; take a larger or smaller unit"
+        )

@@ -2,7 +2,9 @@
 
 Choices (definitions.md, 'Laws'): a, b >= 0, alpha in [0.2, 3], beta in [0.1, 2], exponents shared
 over budgets; the headline is x* = (b beta / (a alpha))^(1 / (alpha + beta)) with a
-profile-likelihood interval, in which every other parameter is refitted for each x*. An optimum is
+profile-likelihood interval, in which every other parameter is refitted for each x*; redrawn users
+(users.py) widen it on the scale of the profile's root, and the exponent of x* over budgets by its
+spread over refits to each replicate. An optimum is
 claimed only if the two-term law beats each monotone one-term law of that budget by more than 4 in
 AICc and two cells lie on each side; where a monotone law is enough, the optimum is at or beyond
 that end of the grid and only a one-sided bound is given. AICc counts runs, not cells, and a
@@ -11,27 +13,32 @@ monotone rival brings an exponent of its own. A log-cubic and a floor variant st
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from behavior_scaling.laws.arrays import t_quantile
+from behavior_scaling.laws.arrays import Array, t_quantile
 from behavior_scaling.laws.curve import CurveData
 from behavior_scaling.laws.parts import (
     AxisParts,
+    carried,
     drawn,
     excluded,
     in_own_unit,
     log_grid,
     nothing,
     unfitted,
+    users_part,
 )
 from behavior_scaling.laws.results import CurveFit, Estimate, Status
-from behavior_scaling.laws.trend import optimum_trend
+from behavior_scaling.laws.trend import correlation, optimum_trend
 from behavior_scaling.laws.two_term_checks import floor_variants, log_cubic
-from behavior_scaling.laws.two_term_joint import law, law_gradient
+from behavior_scaling.laws.two_term_joint import law, of_budget
 from behavior_scaling.laws.two_term_profile import Profile, profile
+from behavior_scaling.laws.two_term_search import optimum_gradient
 from behavior_scaling.laws.two_term_verdict import verdict
+from behavior_scaling.laws.users import PROFILE_NOTE, users_sd, widened
 
 FORM = "y = y0 + a x^alpha + b x^-beta, a, b >= 0, alpha and beta shared over budgets"
 MIN_POINTS = 4
@@ -63,29 +70,52 @@ def fit_two_term(
             {"alpha": few, "beta": few, name: few},
         )
     fit = profile(usable)
-    variants = iter(floor_variants(fit))
-    fits = []
-    for data in curves:
-        missing = excluded(data, MIN_POINTS)
-        if missing is not None:
-            fits.append(unfitted(data, missing))
-            continue
+    variants = floor_variants(fit)
+    fitted = []
+    for j, data in enumerate(usable):
         derived = {
             "optimum_log_cubic": log_cubic(data, seed, resamples),
-            "optimum_floor_variant": next(variants),
+            "optimum_floor_variant": variants[j],
         }
-        fits.append(_curve_fit(data, fit, usable.index(data), derived))
-    trend, trend_notes = optimum_trend(fits, name)
+        fitted.append(_curve_fit(data, fit, j, derived))
+    trend, trend_notes = optimum_trend(
+        fitted,
+        name,
+        [found.seeds for found in fit.optima],
+        None if fit.redrawn is None else fit.redrawn.log_optimum,
+        _correlation(fit),
+        fit.error.df or np.inf,
+    )
+    others = iter(fitted)
+    fits = [
+        next(others) if missing is None else unfitted(data, missing)
+        for data in curves
+        for missing in [excluded(data, MIN_POINTS)]
+    ]
     solution = fit.solution
     notes = [
         f"{solution.best_share:.0%} of {solution.starts} starts reached the best minimum",
         *trend_notes,
         *([fit.error.reason] if fit.error.reason else []),
+        *([PROFILE_NOTE] if fit.redrawn is not None else []),
     ]
     if solution.status == "max iterations":
         notes.append("the solver stopped at its iteration limit")
     exponents = {"alpha": fit.alpha, "beta": fit.beta, name: trend}
     return AxisParts(tuple(fits), exponents, tuple(notes))
+
+
+def _correlation(fit: Profile) -> Array:
+    """[budgets, budgets] of the errors of log x*; the shared exponents make it."""
+    theta = fit.solution.parameters
+    rows = [
+        np.zeros(theta.size)
+        if found.value is None
+        else optimum_gradient(theta, j, float(np.log(found.value)) - fit.log_reference)
+        for j, found in enumerate(fit.optima)
+    ]
+    gradient = np.stack(rows)
+    return correlation(gradient @ fit.covariance @ gradient.T)
 
 
 def _curve_fit(data: CurveData, fit: Profile, j: int, derived: dict[str, Estimate]) -> CurveFit:
@@ -109,6 +139,9 @@ def _curve_fit(data: CurveData, fit: Profile, j: int, derived: dict[str, Estimat
     best = nothing(optimum.status, optimum.reason)
     if optimum.status == "converged" and optimum.value is not None:
         best = in_own_unit(data, _best(fit, j, float(np.log(optimum.value)) - unit))
+    if fit.redrawn is not None:
+        moved = fit.redrawn.log_optimum[:, j]
+        derived |= users_part(carried(optimum, math.log), fit.optima[j].seeds, moved)
     return CurveFit(
         budget=data.budget,
         runs=data.runs,
@@ -131,9 +164,11 @@ def _best(fit: Profile, j: int, log_u: float) -> Estimate:
     """The law at its optimum, with the Gauss-Newton variance of the curve there."""
     theta, z = fit.solution.parameters, np.array([log_u])
     value = float(law(z, theta, j)[0])
-    gradient = law_gradient(z, theta, j)[0]
+    gradient = of_budget(z, j).evaluate(theta[None, :]).jacobian[0, 0]
     if fit.error.value is None:
         return Estimate(value, None, None, "converged", fit.error.reason)
     spread = float(gradient @ fit.covariance @ gradient)
     margin = t_quantile(fit.error.df) * float(np.sqrt(fit.error.value * max(spread, 0.0)))
+    if fit.redrawn is not None:
+        margin = widened(margin, users_sd(fit.redrawn.best[:, j]))
     return Estimate(value, value - margin, value + margin, "converged", fit.error.reason)

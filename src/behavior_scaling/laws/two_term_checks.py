@@ -1,9 +1,9 @@
 """Two checks beside the two-term law: a cubic in log x, and a law whose rise is softened.
 
 Choices: the log-cubic needs no exponent bounds and no shared shape, so an optimum that it does
-not see is one of the form; its interval redraws the noise around the cells. The floor variant
-b (x + s0)^-beta, s0 shared over budgets, lets starvation end before x = 0; it is searched on the
-exponent grid and gives a point, no interval.
+not see is one of the form; its interval redraws seed noise and users around the cells. The floor
+variant b (x + s0)^-beta, s0 shared over budgets, lets starvation end before x = 0; it is searched
+on the exponent grid and gives a point, no interval.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ def log_cubic(data: CurveData, seed: int, resamples: int) -> Estimate:
     if error.value is None:
         return nothing("not identified", error.reason)
     redrawn = fitted[None, :] + resample(error, data.spread, resamples, seed)
+    if data.users is not None:
+        redrawn = redrawn + data.users[np.arange(resamples) % len(data.users)]
     minima = _cubic_minimum(solve @ redrawn.T)
     tail = (1 - LEVEL) / 2
     if np.mean(np.isnan(minima)) > tail:

@@ -109,6 +109,23 @@ def with_optimum(s: Sums, alpha: Array, beta: Array, log_optimum: Array) -> Arra
     return np.asarray(s.yy - np.maximum(gy, 0.0) ** 2 / np.maximum(gg, 1e-300))
 
 
+def curve(budget: Budget, alpha: Array, beta: Array, a: Array, b: Array) -> Array:
+    """a u^alpha + b u^-beta less its weighted mean over the cells, [..., cells]."""
+    y = a[..., None] * np.exp(alpha[..., None] * budget.log_u)
+    y = y + b[..., None] * np.exp(-beta[..., None] * budget.log_u)
+    return np.asarray(y - (y @ (budget.weight / budget.weight.sum()))[..., None])
+
+
+def slopes_with_optimum(
+    s: Sums, alpha: Array, beta: Array, log_optimum: Array
+) -> tuple[Array, Array]:
+    """The (a, b) >= 0 of the law whose optimum log u* is given."""
+    ca, cb = np.exp(-alpha * log_optimum) / alpha, np.exp(beta * log_optimum) / beta
+    gg = ca**2 * s.pp + 2 * ca * cb * s.pq + cb**2 * s.qq
+    c = np.maximum(ca * s.py + cb * s.qy, 0.0) / np.maximum(gg, 1e-300)
+    return c * ca, c * cb
+
+
 def level(budget: Budget, alpha: float, beta: float, a: float, b: float, shift: float) -> float:
     """The y0 that belongs to given (a, b) and exponents."""
     rest = budget.y - a * np.exp(alpha * budget.log_u)
@@ -122,7 +139,7 @@ def refine(
     beta: Array,
     *,
     move: tuple[bool, bool] = (True, True),
-) -> Array:
+) -> tuple[Array, Array, Array]:
     """Lowest values that Newton steps over the logs of both exponents reach, within bounds.
 
     Args:
@@ -132,7 +149,7 @@ def refine(
         move: which of the two may move.
 
     Returns:
-        [k] values, never above the starts'.
+        [k] values, never above the starts', and the exponents alpha and beta there.
     """
     h = STENCIL
     offsets = np.array([[i, j] for i in (-1, 0, 1) for j in (-1, 0, 1)]) * h * np.array(move)
@@ -156,7 +173,8 @@ def refine(
         chosen = np.argmin(values, axis=1)
         rows = np.arange(len(z))
         best, z = values[rows, chosen], np.clip(points[rows, chosen], *bounds)
-    return best
+    alpha, beta = np.exp(z).T
+    return best, np.clip(alpha, *ALPHA_BOUNDS), np.clip(beta, *BETA_BOUNDS)
 
 
 def _newton_step(around: Array, h: float, move: tuple[bool, bool]) -> Array:

@@ -15,11 +15,11 @@ import itertools
 import numpy as np
 import numpy.typing as npt
 
-from behavior_scaling.laws.arrays import Array, LawsError, vector
+from behavior_scaling.laws.arrays import Array, vector
 from behavior_scaling.laws.law_fit import LawFit
-from behavior_scaling.laws.parametric import FLOPS, FORM, optimum_at
-from behavior_scaling.laws.term_law import fit_terms
-from behavior_scaling.laws.term_problem import EXPONENTS, Asked, Input
+from behavior_scaling.laws.parametric import FORM, optimum_at_largest
+from behavior_scaling.laws.term_law import fit_problem
+from behavior_scaling.laws.term_problem import EXPONENTS, Asked, Input, checked
 
 GRID = 48  # exponents a side
 ZOOMS = 12  # refinements, each of a third of the width
@@ -106,10 +106,10 @@ def fit_vpnls(
     Raises:
         LawsError: anything that `fit_terms` refuses.
     """
-    ys = vector(y, "y", positive=True)
     ns, ds = vector(n, "n", positive=True), vector(d, "d", positive=True)
-    if not ys.size == ns.size == ds.size:
-        raise LawsError(f"y, n, d: {ys.size}, {ns.size} and {ds.size} entries")
+    inputs = [Input("A", "alpha", ns), Input("B", "beta", ds)]
+    problem = checked(y, inputs, Asked("linear", None, bootstrap, seed), True)
+    ys = problem.y
     log_n, log_d = np.log(ns), np.log(ds)
     alpha, beta, (e, a, b) = search(ys, log_n - log_n.mean(), log_d - log_d.mean())
     tiny = 1e-9 * float(np.median(ys))
@@ -120,14 +120,10 @@ def fit_vpnls(
         np.log(max(b, tiny)) + beta * log_d.mean(),
         beta,
     ]
-    largest = float(np.max(FLOPS * ns * ds))
-    inputs = [Input("A", "alpha", ns), Input("B", "beta", ds)]
-    return fit_terms(
+    return fit_problem(
         "vpnls",
         f"{FORM}, variable projection, least squares on L",
-        ys,
-        inputs,
-        Asked("linear", None, bootstrap, seed),
+        problem,
         starts=[start],
-        derived=lambda p: optimum_at(p, largest),
+        derived=lambda p: optimum_at_largest(p, ns, ds),
     )

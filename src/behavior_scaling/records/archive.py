@@ -1,8 +1,9 @@
 """The archive: finished records of one study as they ship with the repository.
 
 A manifest lists every record with the SHA-256 of its file, the data they were measured on and
-the floors beside them; ranks stay in the store (they are large), the weights of parents' embedders
-come along. Writing is repeatable: finished records are added, what is there is kept.
+the floors beside them; ranks stay in the store (they are large), sums over groups of users and
+the weights of parents' embedders come along. Writing is repeatable: finished records are added,
+what is there is kept.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 from behavior_scaling.files import replacing, sha256_file, write_text
 from behavior_scaling.records.record import Record, RecordError
 from behavior_scaling.records.spec import DataSpec
-from behavior_scaling.records.store import RECORD, Store
+from behavior_scaling.records.store import RECORD, USERS, Store
 
 MANIFEST = "manifest.json"
 WEIGHTS = "embedder.safetensors"
@@ -39,7 +40,8 @@ def write_archive(
         except RecordError:
             absent.append(run_id)
             continue
-        held[run_id] = _copy(store.path(run_id), folder / run_id, [RECORD])
+        names = [RECORD, *(name for name in record.files if name == USERS)]
+        held[run_id] = _copy(store.path(run_id), folder / run_id, names)
         if record.spec.parent:
             parents.add(record.spec.parent)
     for run_id in sorted(parents & set(held)):
@@ -76,14 +78,25 @@ class Archive:
         Raises:
             RecordError: not in the manifest, or its file is missing or altered.
         """
-        path = self.folder / run_id / RECORD
+        path = self.file(run_id, RECORD)
+        return Record.from_json(path.read_text(), where=str(path))
+
+    def file(self, run_id: str, name: str) -> Path:
+        """A record's file, or one beside it, checked against the manifest.
+
+        Raises:
+            RecordError: not in the manifest, missing or altered.
+        """
+        path = self.folder / run_id / name
         if run_id not in self._records:
             raise RecordError(f"{self.folder / MANIFEST}: lists no run {run_id}")
+        if name not in self._records[run_id]:
+            raise RecordError(f"{self.folder / MANIFEST}: lists no {name} of run {run_id}")
         if not path.is_file():
             raise RecordError(f"{path}: listed in the manifest, but missing")
-        if sha256_file(path) != self._records[run_id][RECORD]:
+        if sha256_file(path) != self._records[run_id][name]:
             raise RecordError(f"{path}: altered: its SHA-256 is not the one in the manifest")
-        return Record.from_json(path.read_text(), where=str(path))
+        return path
 
 
 def _copy(source: Path, target: Path, names: list[str]) -> dict[str, str]:

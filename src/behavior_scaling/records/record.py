@@ -1,8 +1,8 @@
 """Record: what one run was asked, what came of it, and the hashes that protect it.
 
 Choices: a failed or diverged run is an outcome with its reason, not a missing file; two records
-are the same when spec, counts, metrics and curve agree (`numeric_hash`); timings, versions and
-machine are recorded and never compared; a number that does not exist is None, never NaN.
+are the same when spec, counts, metrics, curve and probes agree (`numeric_hash`); timings, versions
+and machine are recorded and never compared; a number that does not exist is None, never NaN.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ class Record:
     counts: dict[str, int | float] = field(default_factory=dict)
     metrics: dict[str, float | int | None] = field(default_factory=dict)
     curve: list[dict[str, float]] = field(default_factory=list)
+    probes: list[dict[str, float | None]] = field(default_factory=list)
     timings: dict[str, float] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     machine: dict[str, str] = field(default_factory=dict)
@@ -44,13 +45,14 @@ class Record:
 
     @property
     def numeric_hash(self) -> str:
-        """SHA-256 over spec, outcome, counts, metrics and curve."""
+        """SHA-256 over spec, outcome, counts, metrics, curve and probes."""
         numbers = {
             "spec": self.spec.to_dict(),
             "outcome": self.outcome,
             "counts": self.counts,
             "metrics": self.metrics,
             "curve": self.curve,
+            "probes": self.probes,
         }
         return hashlib.sha256(canonical_json(numbers).encode()).hexdigest()
 

@@ -89,6 +89,7 @@ class RunSpec:
     contextualizer: ContextualizerSpec
     objective: ObjectiveSpec
     optimizer: OptimizerSpec
+    probes: int  # measurements on the way, from 5% of D to its end; 0 = none
     precision: Literal["fp32", "bf16-mixed"]
     threads: int
     parent: str | None  # id of the stage-1 run whose embedder stage 2 freezes

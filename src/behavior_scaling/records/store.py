@@ -17,6 +17,7 @@ from behavior_scaling.records.record import Outcome, Record, RecordError
 
 RECORD = "record.json"
 CHECKPOINT = "checkpoint.ckpt"
+USERS = "users.parquet"  # sums of metrics over groups of users, beside the record of a run
 
 State = Outcome | Literal["absent", "damaged"]
 
@@ -56,6 +57,17 @@ class Store:
             if sha256_file(file) != expected:
                 raise RecordError(f"{file}: altered: its SHA-256 is not the one in the record")
         return record
+
+    def file(self, run_id: str, name: str) -> Path:
+        """A file beside a record; `load` has checked it.
+
+        Raises:
+            RecordError: it is missing.
+        """
+        path = self.path(run_id) / name
+        if not path.is_file():
+            raise RecordError(f"{path}: no such file beside the record")
+        return path
 
     def state(self, run_id: str) -> State:
         """What stands in the store for a run id."""

@@ -1,7 +1,8 @@
 """The verdict on every claim of the paper, written as claims.json and as a table.
 
 Choices: each row prints the mark of the paper's value and, below the table, what the mark means;
-where no verdict on a level is possible, our values are shown with their budgets all the same.
+where no verdict on a level is possible, our values are shown with their budgets all the same;
+the verdict is on the primary estimate, the secondary one stands beside it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import pandas as pd
 
 from behavior_scaling.files import write_text
 from behavior_scaling.report.claims_file import Claim, ClaimList, load_claims
-from behavior_scaling.report.estimates import Found, find
+from behavior_scaling.report.estimates import find
+from behavior_scaling.report.found import Found
 from behavior_scaling.report.inputs import Results, load_results
 from behavior_scaling.report.text import budgets_text, estimate_text, flops
 from behavior_scaling.report.verdict import Range, Statement, Verdict, verdict
@@ -85,8 +87,20 @@ def claims_table(judged: list[Judged]) -> pd.DataFrame:
 
 
 def ours_text(item: Judged) -> str:
-    """Our value with its interval; for levels every budget's value (the trend)."""
-    found, unit = item.found, item.claim.paper.unit
+    """Our value with its interval; for levels every budget's value (the trend).
+
+    Where the joint surface answers and the axis alone says something else, both are printed.
+    """
+    found, second = item.found, item.found.second
+    text = _value_text(item, found)
+    if second is None:
+        return text
+    alone = _value_text(item, second)
+    return text if alone == text else f"joint surface: {text}. Axis alone: {alone}"
+
+
+def _value_text(item: Judged, found: Found) -> str:
+    unit = item.claim.paper.unit
     if found.estimate is None:
         return item.verdict.reason
     levels = [(budget, value) for budget, value in found.trend if budget > 0]
@@ -122,6 +136,20 @@ def _flat(item: Judged) -> dict[str, Any]:
         "flags": ", ".join(item.found.flags),
         "file": origin.file if origin else "",
         "key": origin.key if origin else "",
+    } | _second(item.found.second)
+
+
+def _second(found: Found | None) -> dict[str, Any]:
+    """The fit of the axis alone, where the joint surface answers."""
+    estimate = found.estimate if found else None
+    origin = found.origin if found else None
+    return {
+        "second_value": estimate.value if estimate else None,
+        "second_low": estimate.low if estimate else None,
+        "second_high": estimate.high if estimate else None,
+        "second_status": estimate.status if estimate else "",
+        "second_file": origin.file if origin else "",
+        "second_key": origin.key if origin else "",
     }
 
 

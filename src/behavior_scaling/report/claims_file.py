@@ -50,6 +50,7 @@ class Ours(_Part):
     ratio: tuple[str, str] | None = None
     agreement: str | None = None
     loss: str | None = None
+    joint: bool = False  # the joint surface answers first, the axis alone stands beside it
 
     @model_validator(mode="after")
     def _one_estimator(self) -> Self:
@@ -57,6 +58,8 @@ class Ours(_Part):
         given = [kind for kind in kinds if getattr(self, kind) is not None]
         if len(given) != 1:
             raise ValueError(f"give exactly one of {', '.join(kinds)}; found {given or 'none'}")
+        if self.joint and (self.coefficient or self.agreement or self.curve == "best"):
+            raise ValueError("the joint surface gives optima, what follows from them and exponents")
         return self
 
 

@@ -1,46 +1,42 @@
 """Our side of a claim: which estimate answers it, over which budgets, and where it stands.
 
-Choices: a claim names its estimate by axis, metric and key, so that nothing is matched by hand;
-where several budgets were measured the converged one nearest to the claim's stands for the level,
-and all of them are shown as the trend; a ratio of two optima takes their intervals as independent
-on the log scale, which overstates its width, because both come from the same runs.
+Choices: a claim names its estimate by axis, metric and key, so that nothing is matched by hand; the
+joint surface is the primary estimator of optima and answers where the claim names it, the fit of
+the axis alone, as in the paper, is kept beside it.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from dataclasses import replace
 
 from behavior_scaling.laws.results import AxisFit, CurveFit, Estimate
-from behavior_scaling.report.claims_file import Claim, Ours, load_claims
+from behavior_scaling.report.claims_file import Claim, Ours
+from behavior_scaling.report.estimates_joint import find_joint
+from behavior_scaling.report.found import ARM_ORDER, Found, Value, log_ratio, nearest, span_of
 from behavior_scaling.report.inputs import LocatedFit, Origin, Results
 from behavior_scaling.report.text import short_metric
-from behavior_scaling.report.verdict import Range
-
-ARM_ORDER = ("", "clean", "as_paper", "uniform", "popular")  # which arm answers, if several do
-Value = tuple[float, Estimate, str]  # budget, estimate, key in the laws file
-
-
-@dataclass(frozen=True)
-class Found:
-    """Our side of a claim: the estimate judged, all budgets' values, and where they stand."""
-
-    estimate: Estimate | None
-    budgets: Range | None
-    at: float | None = None  # the budget of the estimate, for levels
-    trend: tuple[tuple[float, Estimate], ...] = ()
-    flags: tuple[str, ...] = ()
-    origin: Origin | None = None
-    reason: str = ""
 
 
 def find(results: Results, claim: Claim) -> Found:
-    """Our estimate for a claim; `reason` says why there is none."""
+    """Our estimate for a claim; `reason` says why there is none.
+
+    Where the claim names the joint surface and one was fitted, it answers; the fit of the axis
+    alone is then the second estimate.
+    """
     ours = claim.ours
     if ours is None:
         return Found(None, None, reason=claim.why or "")
     if ours.agreement is not None:
         return _agreement(results, ours, claim)
+    alone = _per_axis(results, ours, claim)
+    joint = find_joint(results, ours, claim) if ours.joint else None
+    if joint is None:
+        return alone
+    flags = tuple(sorted({*joint.flags, *alone.flags}))
+    return replace(joint, flags=flags, second=alone if alone.estimate else None)
+
+
+def _per_axis(results: Results, ours: Ours, claim: Claim) -> Found:
     metrics = ours.ratio or (ours.metric or "",)
     located = [_first(results, ours, metric) for metric in metrics]
     missing = [metric for metric, fit in zip(metrics, located, strict=True) if fit is None]
@@ -53,9 +49,9 @@ def find(results: Results, claim: Claim) -> Found:
     fits = [fit for fit in located if fit is not None]
     fit, origin = fits[0].fit, fits[0].origin
     flags = _flags([item.fit for item in fits])
-    budgets = _span([curve.budget for curve in fit.curves if curve.budget > 0])
+    budgets = span_of([curve.budget for curve in fit.curves if curve.budget > 0])
     if ours.axis == "compute":
-        budgets = _span(list(fit.curves[0].curve_x)) if fit.curves else None
+        budgets = span_of(list(fit.curves[0].curve_x)) if fit.curves else None
         flags = _study_flags(results, "allocation")
     if ours.exponent is not None:
         for name in ours.exponent:
@@ -68,7 +64,7 @@ def find(results: Results, claim: Claim) -> Found:
         value, key = _curve_value(curve, ours, fits)
         if value is not None:
             values.append((curve.budget, value, f"{origin.key}.curves[{index}].{key}"))
-    return _nearest(values, budgets, claim, flags, origin.file)
+    return nearest(values, budgets, claim, flags, origin.file)
 
 
 def _flags(fits: list[AxisFit]) -> tuple[str, ...]:
@@ -100,23 +96,6 @@ def _curve_value(
     return (log_ratio(curve.optimum, second[0].optimum) if second else None), "optimum"
 
 
-def log_ratio(first: Estimate, second: Estimate) -> Estimate:
-    """The ratio of two estimates, with the intervals combined in quadrature on the log scale."""
-    for one in (first, second):
-        if one.status != "converged":
-            return Estimate(None, None, None, one.status, one.reason)
-    numbers = [v for one in (first, second) for v in (one.value, one.low, one.high)]
-    if any(value is None or value <= 0 for value in numbers):
-        return Estimate(
-            None, None, None, "not identified", "an interval is missing or not positive"
-        )
-    a, a_low, a_high, b, b_low, b_high = [math.log(v) for v in numbers if v is not None]
-    low = math.hypot(a - a_low, b_high - b)
-    high = math.hypot(a_high - a, b - b_low)
-    middle = a - b
-    return Estimate(math.exp(middle), math.exp(middle - low), math.exp(middle + high), "converged")
-
-
 def _agreement(results: Results, ours: Ours, claim: Claim) -> Found:
     wanted = (ours.agreement, ours.loss, ours.metric)
     rows = [
@@ -130,26 +109,6 @@ def _agreement(results: Results, ours: Ours, claim: Claim) -> Found:
         for index, row in rows
         if row.arm == arm and row.budget is not None
     ]
-    span = _span([budget for budget, _, _ in values])
+    span = span_of([budget for budget, _, _ in values])
     flags = _study_flags(results, ours.agreement or "")
-    return _nearest(values, span, claim, flags, "laws/agreement.json")
-
-
-def _nearest(
-    values: list[Value],
-    budgets: Range | None,
-    claim: Claim,
-    flags: tuple[str, ...],
-    file: str,
-) -> Found:
-    if not values:
-        return Found(None, None, reason="no curve gives this value")
-    target = math.log(load_claims().budgets_of(claim)[0])
-    identified = [item for item in values if item[1].status == "converged"] or values
-    at, estimate, key = min(identified, key=lambda item: abs(math.log(max(item[0], 1.0)) - target))
-    trend = tuple((budget, value) for budget, value, _ in values)
-    return Found(estimate, budgets, at or None, trend, flags, Origin(file, key))
-
-
-def _span(budgets: list[float]) -> Range | None:
-    return (min(budgets), max(budgets)) if budgets else None
+    return nearest(values, span, claim, flags, "laws/agreement.json")

@@ -3,7 +3,7 @@
 Choices: everything is read once and checked on entry, so that a figure never fails half-way on a
 missing column; a missing laws file means 'nothing fitted' (its axis was not run), a missing runs
 table is an error; each fit keeps the file and key it came from, so that a printed
-number can name its origin.
+number can name its origin. What the later laws write is typed in joint.py.
 """
 
 from __future__ import annotations
@@ -17,7 +17,22 @@ import pandas as pd
 
 from behavior_scaling.laws.results import Agreement, AxisFit
 from behavior_scaling.laws.table import AXES
+from behavior_scaling.report.joint import (
+    Backtest,
+    Choice,
+    Critical,
+    Origin,
+    ReportError,
+    Surface,
+    read_backtests,
+    read_choices,
+    read_critical,
+    read_rows,
+    read_surfaces,
+)
 from behavior_scaling.report.text import LOSS, RECALL
+
+__all__ = ["Origin", "ReportError", "Results", "cells", "load_results"]
 
 CELL = ["axis", "arm", "budget", "n_emb", "n_ctx", "batch", "in_batch", "uniform", "positions"]
 REQUIRED = [
@@ -26,18 +41,6 @@ REQUIRED = [
     "objective", "positions", "unique_positions", "epochs", "d_over_n", "train_loss", "seconds",
     "n_items", "control", LOSS, RECALL,
 ]  # fmt: skip
-
-
-class ReportError(ValueError):
-    """Results that cannot be reported; the message names the file and what to do."""
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a number comes from: a file of the results folder, and the key inside it."""
-
-    file: str
-    key: str
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,10 @@ class Results:
     fits: tuple[LocatedFit, ...]
     agreements: tuple[Agreement, ...]
     floors: dict[str, dict[str, dict[str, float | None]]]  # split, floor, metric
+    surfaces: tuple[Surface, ...] = ()
+    criticals: tuple[Critical, ...] = ()
+    backtests: tuple[Backtest, ...] = ()
+    choices: tuple[Choice, ...] = ()
 
     @property
     def budgets(self) -> list[float]:
@@ -79,6 +86,10 @@ class Results:
             if (fit.axis, fit.arm, fit.metric) == (axis, arm, metric):
                 return located
         return None
+
+    def surface(self, metric: str) -> Surface | None:
+        """The joint surface of a metric."""
+        return next((found for found in self.surfaces if found.metric == metric), None)
 
     def floor_values(self, metric: str) -> dict[str, float]:
         """Floors on the positions and metric of a runs-table column; empty for slices."""
@@ -118,11 +129,12 @@ def load_results(results_dir: Path, floors: Path | None = None) -> Results:
     for axis in (*AXES, "compute"):
         path = results_dir / "laws" / f"{axis}.json"
         if path.is_file():
-            for index, raw in enumerate(_read_json(path, "fits")):
+            for index, raw in enumerate(read_rows(path, "fits")):
                 origin = Origin(f"laws/{axis}.json", f"fits[{index}]")
                 fits.append(LocatedFit(_parse(path, index, raw), origin))
-    path = results_dir / "laws" / "agreement.json"
-    rows = _read_json(path, "agreement") if path.is_file() else []
+    laws = results_dir / "laws"
+    path = laws / "agreement.json"
+    rows = read_rows(path, "agreement") if path.is_file() else []
     try:
         agreements = tuple(Agreement.from_dict(raw) for raw in rows)
     except (TypeError, KeyError) as error:
@@ -133,6 +145,10 @@ def load_results(results_dir: Path, floors: Path | None = None) -> Results:
         fits=tuple(fits),
         agreements=agreements,
         floors=_read_floors(floors),
+        surfaces=read_surfaces(laws),
+        criticals=read_critical(laws),
+        backtests=read_backtests(laws),
+        choices=read_choices(laws),
     )
 
 
@@ -158,14 +174,6 @@ def _read_floors(path: Path | None) -> dict[str, dict[str, dict[str, float | Non
     if not all(isinstance(rules, dict) for rules in floors.values()):
         raise ReportError(f"{path}: not what `behavior-scaling floors` writes; run it again")
     return floors
-
-
-def _read_json(path: Path, key: str) -> list[dict[str, Any]]:
-    try:
-        rows: list[dict[str, Any]] = json.loads(path.read_text())[key]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise ReportError(f"{path}: no readable {key!r} list; run the fit again") from error
-    return rows
 
 
 def _parse(path: Path, index: int, raw: dict[str, Any]) -> AxisFit:

@@ -15,6 +15,7 @@ from behavior_scaling.laws.table import AXES
 from behavior_scaling.report.figures.frames import run_name
 from behavior_scaling.report.inputs import Results, cells, load_results
 from behavior_scaling.report.number import HEADLINE, Numbers, entry, slug
+from behavior_scaling.report.numbers_joint import joint_numbers
 from behavior_scaling.report.numbers_laws import (
     agreement_numbers,
     claim_numbers,
@@ -56,6 +57,7 @@ def collect(results: Results, floors_file: str) -> Numbers:
     numbers: Numbers = {}
     for part in (
         _study, _runs, _best, fit_numbers, summary_numbers, agreement_numbers, claim_numbers,
+        joint_numbers,
     ):  # fmt: skip
         numbers |= part(results)
     return numbers | _floors(results, floors_file)

@@ -59,6 +59,7 @@ def results_block(numbers: Numbers) -> str:
             "axis": f"{axis}: {AXIS_TITLES[axis]}",
             "optimum by validation loss (95% interval)": say(f"{axis}.loss"),
             "by recall@10": say(f"{axis}.recall"),
+            "by loss, joint surface": "–" if axis == "batch" else say(f"joint.loss.{axis}"),
         }
         for axis in AXES
     )

@@ -37,6 +37,7 @@ class Panel:
     lines: tuple[Line, ...] = ()
     height: float = 1.7  # inches of the plotting area
     bare: bool = False  # a table: no room for ticks and labels
+    right: float = RIGHT  # inches on its right: less where no label stands there
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def _add_panel(
 ) -> None:
     height = figure.get_figheight()
     upper = top - TOP - LINE * lines  # plots of a row stand at one height
-    before, after = (0.10, 0.05) if panel.bare else (LEFT, RIGHT)
+    before, after = (0.10, 0.05) if panel.bare else (LEFT, panel.right)
     axes = figure.add_axes(
         (
             (left + before) / WIDTH,

@@ -12,7 +12,6 @@ from typing import Any
 
 import pandas as pd
 
-from behavior_scaling.laws.results import Estimate
 from behavior_scaling.laws.table import AXES
 from behavior_scaling.report import tidy
 from behavior_scaling.report.claims import claims_frame, claims_table, judge
@@ -20,6 +19,7 @@ from behavior_scaling.report.claims_file import load_claims
 from behavior_scaling.report.figures.frames import run_name
 from behavior_scaling.report.inputs import CELL, Results, load_results
 from behavior_scaling.report.names import TABLES
+from behavior_scaling.report.tables_joint import flat, joint_tables
 from behavior_scaling.report.text import (
     LOSS,
     RECALL,
@@ -62,6 +62,7 @@ def make_tables(results_dir: Path) -> list[Path]:
     )
     judged = judge(results, load_claims())
     tables["claims"] = (claims_frame(judged), claims_table(judged))
+    tables |= joint_tables(results)
     paths = []
     for name in TABLES:
         stem = results_dir / "tables" / name
@@ -116,7 +117,7 @@ def optima_table(results: Results) -> list[Pair]:
             unit = "share" if fit.axis == "share" else ""
             place = {"axis": fit.axis, "arm": fit.arm, "metric": fit.metric}
             row: Row = place | {"budget": curve.budget, "runs": curve.runs, "cells": curve.cells}
-            row |= _flat("optimum", curve.optimum) | _flat("best", curve.best)
+            row |= flat("optimum", curve.optimum) | flat("best", curve.best)
             row |= {"epochs_min": rows["epochs"].min(), "epochs_max": rows["epochs"].max()}
             row |= {"noise": curve.noise, "flags": ", ".join(curve.flags), "form": fit.form}
             row |= {"file": located.origin.file, "key": f"{located.origin.key}.curves[{index}]"}
@@ -153,7 +154,7 @@ def exponents_table(results: Results) -> list[Pair]:
         epochs = results.axis_runs("allocation" if fit.axis == "compute" else fit.axis)["epochs"]
         for name, value in found.items():
             row: Row = {"axis": fit.axis, "arm": fit.arm, "metric": fit.metric, "name": name}
-            row |= _flat("", value) | {"reason": value.reason}
+            row |= flat("", value) | {"reason": value.reason}
             row |= {"epochs_min": epochs.min(), "epochs_max": epochs.max(), "form": fit.form}
             words = {
                 "axis": axis_title(fit.axis, fit.arm),
@@ -176,7 +177,7 @@ def agreement_table(results: Results) -> list[Pair]:
             runs = runs[runs["budget"] == found.budget]
         row = {"axis": found.axis, "arm": found.arm, "budget": found.budget, "loss": found.loss}
         row |= {"metric": found.metric, "cells": found.cells, "p_value": found.p_value}
-        row |= _flat("", found.correlation) | {"reason": found.correlation.reason}
+        row |= flat("", found.correlation) | {"reason": found.correlation.reason}
         row |= {"epochs_min": runs["epochs"].min(), "epochs_max": runs["epochs"].max()}
         words = {
             "axis": axis_title(found.axis, found.arm),
@@ -214,14 +215,6 @@ def _headline(optima: list[Pair], axis: str) -> list[Pair]:
     shown = (LOSS, RECALL, SESSION_LOSS)
     pairs = [pair for pair in optima if pair[0]["axis"] == axis and pair[0]["metric"] in shown]
     return [(row, {k: v for k, v in words.items() if k != "follows"}) for row, words in pairs]
-
-
-def _flat(name: str, estimate: Estimate) -> Row:
-    head = f"{name}_" if name else ""
-    values = {"value": estimate.value, "low": estimate.low, "high": estimate.high}
-    return {f"{head}{key}": value for key, value in values.items()} | {
-        f"{head}status": estimate.status
-    }
 
 
 def _range(values: pd.Series[float], word: Any) -> str:

@@ -44,6 +44,21 @@ FLAGS = {
     "pre-bigram": "pre-bigram: the best model stays above the Markov floor",
 }
 
+CONVENTIONS = {  # how cost is counted: name in laws/*.json, words
+    "nominal": "nominal C",
+    "executed": "executed FLOPs",
+    "6D(N_ctx+T*N_emb)": "6D(N_ctx + T·N_emb)",
+    "6ND": "6ND",
+}
+
+METHODS = {  # of the critical batch
+    "curve": "knee of the metric over B",
+    "steps": "steps to a target loss",
+    "noise": "gradient noise scale",
+}
+
+FORECASTS = {"surface": "joint surface", "last": "last budget again", "log_linear": "log-linear"}
+
 _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _SLICES = {
     "all": "",
@@ -181,3 +196,8 @@ def listing(parts: list[str], limit: int) -> str:
     """At most `limit` parts, then how many are left out."""
     shown = "; ".join(parts[:limit])
     return shown if len(parts) <= limit else f"{shown}; and {len(parts) - limit} more"
+
+
+def join(names: list[str]) -> str:
+    """'a', 'a and b', 'a, b and c'."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -189,6 +189,7 @@ def resolve(cell: Cell, study: Study, data: DataSpec) -> RunSpec:
         contextualizer=cell.contextualizer,
         objective=cell.objective,
         optimizer=cell.optimizer,
+        probes=study.execution.probes,
         precision=study.execution.precision,
         threads=study.execution.threads,
         parent=resolve(cell.parent, study, data).id if cell.parent else None,

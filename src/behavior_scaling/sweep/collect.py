@@ -23,7 +23,7 @@ from behavior_scaling.sweep.plan import Plan
 
 MEASURED = (
     "n_items", "n_cand_distinct", "unique_positions", "steps", "steps_after_warmup",
-    "flops_nominal", "flops_executed", "flops_cache",
+    "flops_nominal", "flops_executed", "flops_probe", "flops_cache",
 )  # fmt: skip
 
 # Columns that a table has even where no run came to an end.
@@ -65,8 +65,8 @@ def collect_runs(
     return pd.DataFrame(rows)
 
 
-def write_runs(table: pd.DataFrame, path: Path) -> None:
-    """Write the table whole or not at all."""
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a table whole or not at all."""
     with replacing(path) as temporary:
         table.to_parquet(temporary, index=False)
 

@@ -1,8 +1,9 @@
-"""What happens beside the steps of a run: the periodic checkpoint, progress, stopping on request.
+"""What happens beside the steps of a run: probes, checkpoints, progress, stopping on request.
 
 Choices: Lightning writes the checkpoint, into a temporary file that is read back before it takes
 the old one's place, so a kill leaves a whole checkpoint or none; none is written after the last
-step, where nothing is left to resume; time, not steps, decides, because runs differ by 1000x.
+step, where nothing is left to resume; time, not steps, decides, because runs differ by 1000x;
+a probe comes before its step's checkpoint, so that no resumed run lacks one or has it twice.
 """
 
 from __future__ import annotations
@@ -32,15 +33,22 @@ class Keeper(Callback):
         every: seconds between checkpoints.
         stopped: whether the run has been asked to stop.
         log: takes a line of progress.
+        probe: measures the run after a step, if it is due; its time is not training's.
     """
 
     def __init__(
-        self, path: Path, every: float, stopped: Callable[[], bool], log: Callable[[str], None]
+        self,
+        path: Path,
+        every: float,
+        stopped: Callable[[], bool],
+        log: Callable[[str], None],
+        probe: Callable[[RunModule], None],
     ):
         self._path = path
         self._every = every
         self._stopped = stopped
         self._log = log
+        self._probe = probe
         self._clock = self._saved = self._logged = time.monotonic()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -55,15 +63,16 @@ class Keeper(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """After every step: add its time, then stop, save or log where it is due.
+        """After every step: add its time, then probe, stop, save or log where it is due.
 
         Raises:
             InterruptedRunError: the run was asked to stop.
         """
-        tally = _tally(pl_module)
-        now = time.monotonic()
-        tally.seconds += now - self._clock
-        self._clock = now
+        module = _run(pl_module)
+        tally = module.tally
+        tally.seconds += time.monotonic() - self._clock
+        self._probe(module)
+        self._clock = now = time.monotonic()
         if tally.consumed >= tally.positions:
             return
         if self._stopped():
@@ -79,7 +88,7 @@ class Keeper(Callback):
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
         """Save before leaving, if leaving was asked for (SIGTERM may reach Lightning first)."""
-        tally = _tally(pl_module)
+        tally = _run(pl_module).tally
         asked = isinstance(exception, InterruptedRunError | SIGTERMException)
         if asked and 0 < tally.consumed < tally.positions:
             self._save(trainer)
@@ -103,7 +112,7 @@ def progress_line(tally: Tally) -> str:
     )
 
 
-def _tally(module: LightningModule) -> Tally:
+def _run(module: LightningModule) -> RunModule:
     if not isinstance(module, RunModule):
         raise TypeError(f"{type(module).__name__} keeps no tally; expected RunModule")
-    return module.tally
+    return module

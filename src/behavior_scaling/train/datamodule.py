@@ -32,6 +32,16 @@ class Step:
         self.tensors: BatchTensors | None = None  # on the device, once Lightning has asked for it
 
 
+def tensors(batch: Batch, device: torch.device) -> BatchTensors:
+    """A batch's arrays on a device."""
+    return BatchTensors(
+        torch.from_numpy(batch.inputs),
+        torch.from_numpy(batch.targets),
+        torch.from_numpy(batch.document),
+        torch.from_numpy(batch.valid),
+    ).to(device)
+
+
 class RunData(LightningDataModule):
     """Batches of one run, D loss positions in all."""
 
@@ -50,13 +60,7 @@ class RunData(LightningDataModule):
         self, batch: Step, device: torch.device, dataloader_idx: int
     ) -> Step:
         """Make tensors of the batch's arrays; Lightning calls this when the step begins."""
-        arrays = batch.batch
-        batch.tensors = BatchTensors(
-            torch.from_numpy(arrays.inputs),
-            torch.from_numpy(arrays.targets),
-            torch.from_numpy(arrays.document),
-            torch.from_numpy(arrays.valid),
-        ).to(device)
+        batch.tensors = tensors(batch.batch, device)
         self._after = batch.after
         return batch
 

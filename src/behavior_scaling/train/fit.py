@@ -30,6 +30,7 @@ from behavior_scaling.train.datamodule import RunData
 from behavior_scaling.train.interrupt import InterruptedRunError
 from behavior_scaling.train.machine import device
 from behavior_scaling.train.module import RunModule
+from behavior_scaling.train.probes import Prober
 from behavior_scaling.train.weights import load_embedder
 
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed"]] = {
@@ -76,6 +77,7 @@ def fit(
         DivergedError: the loss is not finite.
         InterruptedRunError: `stopped` said so, or SIGTERM came; the checkpoint is written.
     """
+    prober = Prober(module.spec, dataset)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     with _quiet_lightning():
         trainer = Trainer(
@@ -84,7 +86,7 @@ def fit(
             precision=PRECISIONS[module.spec.precision],
             max_epochs=1,  # the sampler's own epochs do not concern Lightning
             deterministic=True,
-            callbacks=[Keeper(checkpoint, checkpoint_seconds, stopped, log)],
+            callbacks=[Keeper(checkpoint, checkpoint_seconds, stopped, log, prober)],
             plugins=[LightningEnvironment()],
             default_root_dir=checkpoint.parent,
             logger=False,

@@ -16,7 +16,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from behavior_scaling.model.objective import Objective
-from behavior_scaling.model.step import step_loss
+from behavior_scaling.model.step import BatchTensors, StepResult, step_loss
 from behavior_scaling.model.two_part import TwoPart
 from behavior_scaling.records.spec import RunSpec
 from behavior_scaling.sizes import flops
@@ -45,7 +45,7 @@ class RunModule(LightningModule):
         self.model = model
         self.objective = objective
         self.tally = Tally(spec.positions)
-        self._frozen = frozen
+        self.frozen = frozen
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW over the parameters that take a gradient."""
@@ -72,7 +72,7 @@ class RunModule(LightningModule):
         if batch.tensors is None:
             raise RuntimeError(f"step {batch.number} reached the model before its device")
         result = step_loss(
-            self.model, self.objective, batch.tensors, self._frozen, self.spec.seed, batch.number
+            self.model, self.objective, batch.tensors, self.frozen, self.spec.seed, batch.number
         )
         loss = float(result.loss.detach())
         if not math.isfinite(loss):
@@ -85,18 +85,22 @@ class RunModule(LightningModule):
         self.tally.candidates += result.n_candidates
         self.tally.items_embedded += result.n_items_embedded
         self.tally.steps_after_warmup += middle >= self.spec.optimizer.warmup * self.spec.positions
-        self.tally.flops += flops.executed(
+        self.tally.flops += self.executed_flops(batch.tensors, result)
+        return result.loss
+
+    def executed_flops(self, batch: BatchTensors, result: StepResult) -> float:
+        """FLOPs of a step forward and backward, from what ran."""
+        return flops.executed(
             self.spec.embedder,
             self.spec.contextualizer,
             stage=self.spec.stage,
-            grid=batch.tensors.inputs.numel(),
+            grid=batch.inputs.numel(),
             context=self.spec.data.context,
             tokens=self.model.embedder.tokens,
             items=result.n_items_embedded,
             positions=result.n_positions,
             candidates=result.n_candidates,
         ).total
-        return result.loss
 
     def configure_gradient_clipping(
         self,

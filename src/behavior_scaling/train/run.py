@@ -19,7 +19,7 @@ from behavior_scaling.data.store import Dataset
 from behavior_scaling.files import replacing
 from behavior_scaling.records.record import Record
 from behavior_scaling.records.spec import DataSpec, RunSpec
-from behavior_scaling.records.store import CHECKPOINT
+from behavior_scaling.records.store import CHECKPOINT, USERS
 from behavior_scaling.sizes import flops
 from behavior_scaling.sizes.counts import sizes_of
 
@@ -45,8 +45,8 @@ def train_run(
     Args:
         spec: the run.
         dataset: the prepared data that spec.data names.
-        work_dir: the run's own folder; ranks.parquet, curve.csv and embedder.safetensors are
-            left in it (of a diverged run the curve alone).
+        work_dir: the run's own folder; ranks.parquet, users.parquet, curve.csv and
+            embedder.safetensors are left in it (of a diverged run the curve alone).
         parent_embedder: safetensors file of the parent's embedder, in stage 2 only.
         checkpoint_seconds: seconds of training between checkpoints.
         log: takes a line of progress, every ten seconds at most.
@@ -66,6 +66,7 @@ def train_run(
     clear_outputs(work_dir)
     from behavior_scaling.evaluate.ranking import NonFiniteScoresError, evaluate
     from behavior_scaling.evaluate.ranks import Metrics, write_ranks
+    from behavior_scaling.evaluate.users import write_user_sums
     from behavior_scaling.train.fit import build, fit
     from behavior_scaling.train.machine import machine, peak_memory_bytes, versions
     from behavior_scaling.train.module import DivergedError
@@ -82,6 +83,7 @@ def train_run(
         evaluation = evaluate(module.model, module.objective, dataset)
         metrics = {**evaluation.metrics(), "train_loss": module.tally.train_loss}
         write_ranks(evaluation.ranks, work_dir / RANKS)
+        write_user_sums(evaluation.ranks, work_dir / USERS)
         save_embedder(module.model, work_dir / EMBEDDER)
         evaluate_seconds = time.monotonic() - trained
     except (DivergedError, NonFiniteScoresError) as reason:
@@ -95,11 +97,13 @@ def train_run(
         counts=_counts(spec, dataset, tally),
         metrics=metrics,
         curve=tally.curve,
+        probes=tally.probes,
         timings={
             "start_seconds": started - began,
             "train_seconds": tally.seconds,
+            "probe_seconds": tally.probe_seconds,
             "evaluate_seconds": evaluate_seconds,
-            "seconds": started - began + tally.seconds + evaluate_seconds,
+            "seconds": started - began + tally.seconds + tally.probe_seconds + evaluate_seconds,
             "events_per_second": tally.consumed / tally.seconds if tally.seconds else 0.0,
             "peak_memory_bytes": peak_memory_bytes(),
         },
@@ -157,6 +161,7 @@ def _counts(spec: RunSpec, dataset: Dataset, tally: Tally) -> dict[str, int | fl
         "steps_after_warmup": tally.steps_after_warmup,
         "flops_nominal": cost.total * tally.consumed,
         "flops_executed": tally.flops,
+        "flops_probe": tally.probe_flops,
         "flops_cache": flops.flops_cache(spec.embedder, width, tokens, items),
     }
 

@@ -1,4 +1,4 @@
-"""What a run counts while it trains: the loss curve, steps, candidates, executed FLOPs.
+"""What a run counts while it trains: loss curve, steps, candidates, executed FLOPs, probes.
 
 Choices: losses are weighted by their positions; the curve has about 50 points, each the mean
 since the one before; `train_loss` is the mean over the steps that end in the last tenth of D.
@@ -32,6 +32,9 @@ class Tally:
     point_loss: float = 0.0  # sum of loss x positions since the last point of the curve
     point_positions: int = 0
     curve: list[dict[str, float]] = field(default_factory=list)
+    probes: list[dict[str, float | None]] = field(default_factory=list)
+    probe_flops: float = 0.0  # executed by probes, not in `flops`
+    probe_seconds: float = 0.0  # of probes, not in `seconds`
 
     def add(self, loss: float, lr: float, positions: int) -> None:
         """Take in one step: its mean loss in nats, its learning rate, its loss positions."""

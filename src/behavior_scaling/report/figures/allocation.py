@@ -59,6 +59,7 @@ def _rows(results: Results) -> list[frames.Row]:
     rows: list[frames.Row] = []
     for metric in axis.METRICS:
         rows += frames.curve_rows(results, "allocation", "", metric)
+        rows += frames.joint_rows(results, "allocation", "", metric)
     for cell in cells(results.axis_runs("allocation"), ["n_total", "epochs"]).to_dict("records"):
         rows.append(
             {"panel": EPOCHS, "kind": "cell", "budget": cell["budget"], "runs": cell["runs"]}
@@ -67,6 +68,7 @@ def _rows(results: Results) -> list[frames.Row]:
     for panel, name, claim, symbol, _, _ in OPTIMA_PANELS:
         derived = None if panel == N_OPTIMUM else name
         found = frames.optimum_rows(results, "allocation", "", axis.METRICS, derived)
+        found += frames.joint_optimum_rows(results, "allocation", "", axis.METRICS, derived)
         rows += [row | {"panel": panel} for row in found]
         rows += frames.exponent_rows(results, "allocation", "", axis.METRICS, [name], panel)
         rows.append(frames.paper_row(panel, claim, f"{panel} ∝ C^{symbol}, "))

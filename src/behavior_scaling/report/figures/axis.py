@@ -31,6 +31,10 @@ READING = (
     "4 times. The tick on a curve is its optimum, the bar behind it the 95% interval. "
     "Dashed lines are trivial rules scored on the same positions."
 )
+JOINT = (
+    "A plus on a dotted line is the optimum of the joint surface at nominal C with its 95% "
+    "interval; over budgets it is a hollow mark."
+)
 
 
 @dataclass(frozen=True)
@@ -69,9 +73,11 @@ def metric_title(metric: str) -> str:
 
 def reading(table: pd.DataFrame, control: str = "") -> Prose:
     """How to read the figure, and which runs gave no point."""
+    joint = table["kind"].isin(["joint", "joint optimum"]).any()
     forms = dict.fromkeys(table[table["kind"] == "form"]["label"])
     fitted = f"Fitted curves: {'; '.join(forms)}." if forms else ""
-    words = (f"{READING} {control}".strip(), fitted, left_out_text(table))
+    read = f"{READING} {JOINT}" if joint else READING
+    words = (f"{read} {control}".strip(), fitted, left_out_text(table))
     return Prose("How to read", tuple((text, style.INK) for text in words))
 
 
@@ -115,8 +121,10 @@ def _rows(results: Results, layout: Layout, arms: list[str]) -> list[frames.Row]
     for arm in arms:
         for metric in METRICS:
             rows += frames.curve_rows(results, layout.axis, arm, metric)
+            rows += frames.joint_rows(results, layout.axis, arm, metric)
         panel = frames.panel_name(arm, optimum_symbol(layout.axis, arm))
         rows += frames.optimum_rows(results, layout.axis, arm, METRICS)
+        rows += frames.joint_optimum_rows(results, layout.axis, arm, METRICS)
         rows += frames.exponent_rows(results, layout.axis, arm, METRICS, layout.exponents, panel)
         rows += [
             frames.paper_row(panel, claim, words, layout.band) for claim, words in layout.paper

@@ -4,7 +4,8 @@ Choices: the figure is drawn from this table alone, after rounding, so the CSV b
 holds what is drawn and nothing else; runs that give no point are rows too (kind 'left out').
 
 Kinds of rows: run (one seed), cell (mean over seeds), control (a cell outside the fits), fit
-(points of the fitted curve), vertex (a curve's optimum), optimum (optima over budgets), floor,
+(points of the fitted curve), vertex (a curve's optimum), optimum (optima over budgets), joint (the
+joint surface's optimum, in a panel of curves), joint optimum (the same, over budgets), floor,
 paper (what the paper reports), form (what was fitted), note (why nothing is), flag (a warning on a
 curve), left out (a run that did not finish).
 """
@@ -103,6 +104,40 @@ def optimum_rows(
     return rows
 
 
+def joint_rows(results: Results, axis: str, arm: str, metric: str) -> list[Row]:
+    """The joint surface's identified optima, to stand on the curves of a panel."""
+    surface = results.surface(metric)
+    base = {"panel": panel_name(arm, metric), "kind": "joint", "arm": arm, "metric": metric}
+    return [
+        base
+        | {"budget": one.budget, "status": "converged", "y": one.best.value}
+        | {"x": one.optimum.value, "x_low": one.optimum.low, "x_high": one.optimum.high}
+        for one in (surface.optimum(axis, arm) if surface else ())
+        if one.optimum.status == "converged"
+    ]
+
+
+def joint_optimum_rows(
+    results: Results, axis: str, arm: str, metrics: list[str], derived: str | None = None
+) -> list[Row]:
+    """The same optima, or one of their derived values, against budget."""
+    rows: list[Row] = []
+    for metric in metrics:
+        surface = results.surface(metric)
+        for one in surface.optimum(axis, arm) if surface else ():
+            value = one.derived.get(derived) if derived else one.optimum
+            if value is None or value.status != "converged":
+                continue
+            rows.append(
+                {"panel": panel_name(arm, derived or optimum_symbol(axis, arm)), "arm": arm}
+                | {"kind": "joint optimum", "metric": metric, "budget": one.budget}
+                | {"x": one.budget, "label": f"{short_metric(metric)}, joint"}
+                | {"y": value.value, "y_low": value.low, "y_high": value.high}
+                | {"status": value.status}
+            )
+    return rows
+
+
 def exponent_rows(
     results: Results, axis: str, arm: str, metrics: list[str], names: list[str], panel: str
 ) -> list[Row]:
@@ -185,4 +220,6 @@ def _why_no_optimum(rows: list[Row], was_run: bool) -> str:
     if not was_run:
         return "axis not run in this study"
     statuses = sorted({row["status"] for row in rows})
-    return f"no optimum: {', '.join(statuses)}" if statuses else "no fit was made"
+    return (
+        f"no optimum from this axis alone: {', '.join(statuses)}" if statuses else "no fit was made"
+    )

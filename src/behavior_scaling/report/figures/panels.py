@@ -63,6 +63,7 @@ def draw_curves(axes: Axes, rows: pd.DataFrame, budgets: list[float], x_unit: st
             mec=colour, mfc="white", mew=0.9, zorder=4, gid="control",
         )  # fmt: skip
         _vertex(axes, own[own["kind"] == "vertex"], colour)
+        _joint(axes, own[own["kind"] == "joint"], colour)
     labels = draw_floors(axes, rows[rows["kind"] == "floor"])
     if points.empty:
         empty(axes, "no finished run")
@@ -78,22 +79,26 @@ def draw_curves(axes: Axes, rows: pd.DataFrame, budgets: list[float], x_unit: st
 def draw_optima(
     axes: Axes, rows: pd.DataFrame, budgets: list[float], label: str, unit: str = ""
 ) -> None:
-    """Identified optima against budget, by metric; the paper's range as a band."""
+    """Identified optima against budget; hollow: the joint surface's; band: the paper's range."""
     axes.set_ylabel(label)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    found = rows[(rows["kind"] == "optimum") & (rows["status"] == "converged")]
-    metrics = list(dict.fromkeys(found["metric"]))
+    shown = [(kind, metric) for kind in ("optimum", "joint optimum") for metric in METRIC_COLOURS]
+    found = rows[_drawn(rows)]
+    shown = [pair for pair in shown if _of(found, *pair).any()]
     labels = []
-    for index, metric in enumerate(metrics):
-        own = found[found["metric"] == metric].sort_values("x")
-        colour = METRIC_COLOURS.get(metric.split("/")[-1], style.INK)
+    for index, (kind, metric) in enumerate(shown):
+        own = found[_of(found, kind, metric)].sort_values("x")
+        colour = METRIC_COLOURS[metric]
         # Side by side, so that intervals at one budget can be told apart.
-        shifted = own["x"] * 1.10 ** (index - (len(metrics) - 1) / 2)
+        shifted = own["x"] * 1.10 ** (index - (len(shown) - 1) / 2)
         below, above = own["y"] - own["y_low"], own["y_high"] - own["y"]
+        joint = kind == "joint optimum"
         axes.errorbar(
-            shifted, own["y"], yerr=[below.fillna(0), above.fillna(0)], fmt="os^v"[index % 4],
-            color=colour, elinewidth=1, capsize=2, ms=4.5, label="_", zorder=3,
+            shifted, own["y"], yerr=[below.fillna(0), above.fillna(0)],
+            fmt="os"[list(METRIC_COLOURS).index(metric)], color=colour,
+            mfc="white" if joint else colour, elinewidth=0.8 if joint else 1, capsize=2, ms=4.5,
+            label="_", zorder=3,
         )  # fmt: skip
         labels.append((float(own["y"].iloc[-1]), str(own["label"].iloc[-1]), colour))
     budget_axis(axes, budgets)
@@ -108,10 +113,18 @@ def optima_cell(
     title: str, rows: pd.DataFrame, budgets: list[float], label: str, unit: str = ""
 ) -> Cell:
     """The panel of the optima, or its words alone where no optimum is identified."""
-    if not ((rows["kind"] == "optimum") & (rows["status"] == "converged")).any():
+    if not _drawn(rows).any():
         return Prose(title, lines(rows))
     fill = partial(draw_optima, rows=rows, budgets=budgets, label=label, unit=unit)
     return Panel(title, fill, lines(rows))
+
+
+def _drawn(rows: pd.DataFrame) -> pd.Series[bool]:
+    return rows["kind"].isin(["optimum", "joint optimum"]) & (rows["status"] == "converged")
+
+
+def _of(rows: pd.DataFrame, kind: str, metric: str) -> pd.Series[bool]:
+    return (rows["kind"] == kind) & rows["metric"].str.endswith(f"/{metric}")
 
 
 def budget_axis(axes: Axes, budgets: list[float]) -> None:
@@ -220,6 +233,15 @@ def _vertex(axes: Axes, vertex: pd.DataFrame, colour: Any) -> None:
                   solid_capstyle="butt", zorder=1.5, gid="interval")  # fmt: skip
         axes.plot(row["x"], row["y"], marker="|", ms=11, mew=1.8, color=colour, zorder=5,
                   gid="vertex")  # fmt: skip
+
+
+def _joint(axes: Axes, joint: pd.DataFrame, colour: Any) -> None:
+    """A plus with a thin interval: nothing else in these panels looks like it."""
+    for row in joint[joint["x"].notna() & joint["y"].notna()].to_dict("records"):
+        axes.plot([row["x_low"], row["x_high"]], [row["y"]] * 2, color=colour, lw=0.9, ls=":",
+                  zorder=4, gid="joint interval")  # fmt: skip
+        axes.plot(row["x"], row["y"], marker="+", ms=9, mew=1.3, color=colour, zorder=5,
+                  gid="joint")  # fmt: skip
 
 
 def _zero_position(points: pd.DataFrame) -> float | None:

@@ -1,0 +1,58 @@
+"""The validation loss on a fixed sample of positions: cheap enough to be measured on the way.
+
+Choices: the sample is whole rows of the validation windows, evenly spread over all of them, about
+1,024 scored positions in all; it depends on the data alone, so that every run of a study is
+measured on the same positions, from the same histories. Scores and the partition are those of
+the evaluation (evaluate/scoring.py), over the full catalogue, in fp32.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from behavior_scaling.data.store import Dataset
+from behavior_scaling.data.windows import EvalBatch, eval_windows
+from behavior_scaling.evaluate.scoring import (
+    Catalogue,
+    block_rows,
+    log_partition,
+    scored_states,
+)
+from behavior_scaling.model.objective import Objective
+from behavior_scaling.model.two_part import TwoPart
+
+POSITIONS = 1_024
+
+
+def validation_sample(dataset: Dataset) -> EvalBatch:
+    """Rows of the validation windows that score about POSITIONS targets, or all rows."""
+    windows = eval_windows(dataset, "validation", dataset.meta.spec.context, dataset.n_events)
+    whole = next(windows)  # one batch: there are fewer rows than events
+    n_rows = len(whole.valid)
+    wanted = min(n_rows, math.ceil(POSITIONS * n_rows / int(whole.valid.sum())))
+    rows = np.arange(wanted) * n_rows // wanted
+    return EvalBatch(**{field.name: getattr(whole, field.name)[rows] for field in fields(whole)})
+
+
+@torch.no_grad()
+def sample_cross_entropy(
+    model: TwoPart, objective: Objective, catalogue: Catalogue, sample: EvalBatch
+) -> float:
+    """Mean full-catalogue cross-entropy of the restored score over a sample, nats an event."""
+    states = scored_states(model, catalogue, sample)  # [P, d]
+    targets = torch.from_numpy(sample.targets[sample.valid]).to(states.device)  # [P]
+    size = block_rows(objective.n_items)
+    total = 0.0
+    for part, items in zip(torch.split(states, size), torch.split(targets, size), strict=True):
+        total += _summed(objective.restored(catalogue.scores(part)), items)
+    return total / len(targets)
+
+
+def _summed(scores: Tensor, targets: Tensor) -> float:
+    own = scores.gather(1, targets[:, None])[:, 0]
+    return float((log_partition(scores) - own).double().sum())

@@ -1,0 +1,109 @@
+"""Probes: what is measured on the way through a run, without touching the run.
+
+Choices: the points lie log-spaced between 5% and 100% of D, each at the end of the step that
+reaches it; a step that reaches several is probed once. A probe leaves training bit for bit as it
+was: batches and candidates are named by seeds of their own, torch's generators are put back,
+gradients never reach a parameter's `grad`. Its FLOPs and seconds are counted apart. What is not
+finite is noted as null: only training itself says that a run has diverged.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+
+import numpy as np
+import torch
+
+from behavior_scaling.data.store import Dataset
+from behavior_scaling.evaluate.sample import sample_cross_entropy, validation_sample
+from behavior_scaling.evaluate.scoring import Catalogue, Kinds
+from behavior_scaling.records.spec import RunSpec
+from behavior_scaling.sizes import flops
+from behavior_scaling.train.gradient_noise import FreshGradients, noise_and_signal
+from behavior_scaling.train.module import RunModule
+from behavior_scaling.train.tally import Tally
+
+FIRST_SHARE = 0.05  # of D
+
+
+def probe_points(positions: int, probes: int) -> list[float]:
+    """Loss positions at which a run of D is probed, ascending; the last one is D.
+
+    Args:
+        positions: D.
+        probes: how many; 0 for none, 1 for the end alone.
+    """
+    if probes == 1:
+        return [float(positions)]
+    shares = np.geomspace(FIRST_SHARE, 1.0, probes)
+    return [float(share * positions) for share in shares]
+
+
+def is_due(tally: Tally, points: list[float]) -> bool:
+    """Whether a point lies between the last probe and where the run stands now."""
+    last = tally.probes[-1]["positions"] if tally.probes else 0
+    return any((last or 0) < point <= tally.consumed for point in points)
+
+
+class Prober:
+    """Measures one run; nothing is prepared for a run without probes.
+
+    Args:
+        spec: the run.
+        dataset: its data.
+    """
+
+    def __init__(self, spec: RunSpec, dataset: Dataset):
+        self._points = probe_points(spec.positions, spec.probes)
+        if not self._points:
+            return
+        self._gradients = FreshGradients(spec, dataset)
+        self._sample = validation_sample(dataset)
+        self._kinds = Kinds(dataset)
+
+    def __call__(self, module: RunModule) -> None:
+        """After a step: add a probe to the run's tally if one is due."""
+        tally = module.tally
+        if not is_due(tally, self._points):
+            return
+        began = time.monotonic()
+        devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+        with torch.random.fork_rng(devices):
+            loss = self._validation_cross_entropy(module)
+            gradients, spent = self._gradients.draw(module, tally.steps)
+        noise, signal = noise_and_signal(gradients, module.spec.batch)
+        tally.probes.append(
+            {
+                "step": tally.steps,
+                "positions": tally.consumed,
+                "validation_cross_entropy": _finite(loss),
+                "gradient_noise": _finite(noise),
+                "gradient_signal": _finite(signal),
+            }
+        )
+        tally.probe_flops += spent + self._flops_of_sample(module)
+        tally.probe_seconds += time.monotonic() - began
+
+    def _validation_cross_entropy(self, module: RunModule) -> float:
+        vectors = module.model.catalogue_vectors() if module.frozen is None else module.frozen
+        catalogue = Catalogue(self._kinds, vectors)
+        return sample_cross_entropy(module.model, module.objective, catalogue, self._sample)
+
+    def _flops_of_sample(self, module: RunModule) -> float:
+        """Forward FLOPs: a third of training's where everything takes a gradient."""
+        spec = module.spec
+        width, context = spec.contextualizer.width, spec.data.context
+        position = flops.position_flops(spec.contextualizer, frozen=False)
+        position += flops.attention_flops(spec.contextualizer, context)
+        logits = flops.logit_flops(width, self._kinds.count, frozen=False)
+        grid, scored = self._sample.valid.size, int(self._sample.valid.sum())
+        forward = (grid * position + scored * logits) * flops.FORWARD / flops.TRAINING
+        if spec.stage == 1:
+            tokens, items = module.model.embedder.tokens, module.model.n_items
+            forward += flops.flops_cache(spec.embedder, width, tokens, items)
+        return forward
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
