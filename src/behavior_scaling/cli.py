@@ -112,6 +112,9 @@ def _parser() -> argparse.ArgumentParser:
     path(sub, "--promoted", "folder of the study under figures/")
     path(sub, "--readme", "file whose results block is rewritten")
 
+    sub = step("coverage", "power", "plant known laws and write what the intervals of fits cover")
+    sub.add_argument("--replicates", type=int, help="of every grid instead of its own number")
+    path(sub, "--out", "Markdown file to write")
     sub = step("schema", "data", "write the JSON schema of study files")
     path(sub, "--out", "JSON file to write")
     return parser

@@ -11,6 +11,7 @@ from behavior_scaling.laws.isoflop import fit_allocation
 from behavior_scaling.laws.noise import ErrorVariance, NoiseLevel, resample
 from behavior_scaling.laws.parabola import fit_parabola
 from behavior_scaling.laws.transforms import LOG_COMPLEMENT
+from behavior_scaling.laws.trend import fit_trend
 
 Curves = Callable[..., CurveData]
 X = np.geomspace(1e3, 1e5, 7)
@@ -235,3 +236,14 @@ def test_d_is_read_off_the_cells_not_a_flop_rule() -> None:
     assert low is not None
     assert high is not None
     assert low < 5e8 * BEST**-0.8 < high
+
+
+def test_estimated_variances_widen_the_slope_by_their_own_t_quantile() -> None:
+    # Equal variances v on three budgets at log C = -1, 0, 1: the slope is (y3 - y1) / 2 with
+    # variance v / 2, and two variances of 4 degrees of freedom each stand behind it: Welch gives 8.
+    budgets, logs = np.exp([-1.0, 0.0, 1.0]), np.array([0.0, 1.0, 2.0])
+    known = fit_trend(budgets, logs, np.full(3, 0.02))
+    estimated = fit_trend(budgets, logs, np.full(3, 0.02), dfs=np.full(3, 4.0))
+    for trend, quantile in ((known, 1.959964), (estimated, 2.306004)):
+        assert trend.slope.value == pytest.approx(1.0)
+        assert trend.slope.high == pytest.approx(1.0 + quantile * 0.1, abs=1e-6)

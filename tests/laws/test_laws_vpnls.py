@@ -5,8 +5,9 @@ import pytest
 from scipy.optimize import nnls
 
 from behavior_scaling.laws.arrays import LawsError
+from behavior_scaling.laws.nonnegative import nonnegative
 from behavior_scaling.laws.parametric import fit_parametric
-from behavior_scaling.laws.vpnls import fit_vpnls, nonnegative, search
+from behavior_scaling.laws.vpnls import fit_vpnls, search
 
 
 def designs(kind, seed, rows=8):

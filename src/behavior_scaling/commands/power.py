@@ -1,4 +1,4 @@
-"""`power`: what a study's grid can tell, before any run."""
+"""`power`: what a study's grid can tell, before any run; `coverage`: what its intervals hold."""
 
 from __future__ import annotations
 
@@ -45,6 +45,20 @@ def power(args: Namespace) -> int:
     print(described(report))
     if args.json is not None:
         write_laws({args.json.stem: report.to_dict()}, args.json.parent)
+    return 0
+
+
+def coverage(args: Namespace) -> int:
+    """Plant every law in designed grids and write the table of what its intervals cover."""
+    from datetime import UTC, datetime
+
+    from behavior_scaling.files import write_text
+    from behavior_scaling.laws.planted_coverage import biased, proofs
+    from behavior_scaling.laws.planted_coverage_text import document
+
+    date = datetime.now(UTC).date().isoformat()
+    text = document(proofs(), biased(), date, args.replicates, _progress())
+    write_text(args.out, text)
     return 0
 
 

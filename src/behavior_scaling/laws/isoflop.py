@@ -55,13 +55,14 @@ def fit_allocation(curves: Sequence[CurveData]) -> AxisParts:
 
 def _trends(curves: Sequence[CurveData], fits: Sequence[Parabola]) -> tuple[Trend, Trend]:
     """Exponents of N* and D* over the budgets whose vertex is identified."""
-    budgets, logs, variances, redrawn = [], [], [], []
+    budgets, logs, variances, dfs, redrawn = [], [], [], [], []
     for data, fit in zip(curves, fits, strict=True):
         if fit.vertex.value is not None and fit.variance is not None:
             z, slope = fit.vertex.value, _log_d_slope(data, fit.vertex.value)
             budgets.append(data.budget)
             logs.append((z, _log_d(data, z)))
             variances.append((max(fit.variance, TINY), max(slope**2 * fit.variance, TINY)))
+            dfs.append(fit.df)
             if fit.redrawn is not None:
                 moved = fit.redrawn - z
                 redrawn.append((z + moved, _log_d(data, z) + slope * moved))
@@ -71,6 +72,7 @@ def _trends(curves: Sequence[CurveData], fits: Sequence[Parabola]) -> tuple[Tren
             [pair[i] for pair in logs],
             [pair[i] for pair in variances],
             np.stack([pair[i] for pair in redrawn], axis=1) if redrawn else None,
+            dfs=np.array(dfs),
         )
         for i in (0, 1)
     )

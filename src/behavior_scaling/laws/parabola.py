@@ -40,6 +40,7 @@ class Parabola:
     vertex: Estimate  # of z
     seeds: float | None  # width of the vertex's interval from seeds alone
     variance: float | None  # of the vertex, seeds alone, delta method; None unless converged
+    df: float  # behind the variance
     redrawn: Array | None  # [replicates] vertex under redrawn users; NaN where concave
     value: Estimate  # y at the vertex, fitted scale
     coefficients: dict[str, Estimate]  # c0, c1, c2 in powers of log x
@@ -98,6 +99,7 @@ def fit_parabola(data: CurveData) -> Parabola:
         vertex,
         seeds,
         variance,
+        error.df,
         redrawn,
         _value_at(vertex, kappa, slack, error, center, half),
         _coefficients(kappa, slack, error, center, half),
@@ -209,7 +211,7 @@ def _unfitted(data: CurveData, vertex: Estimate) -> Parabola:
     level = float(np.mean(data.y)) if data.cells else 0.0
     kappa = np.array([level, 0.0, 0.0])
     redrawn = None if data.users is None else np.full(data.users.shape[0], np.nan)
-    return Parabola(vertex, None, None, redrawn, vertex, {}, 0.0, 1.0, kappa, None)
+    return Parabola(vertex, None, None, np.inf, redrawn, vertex, {}, 0.0, 1.0, kappa, None)
 
 
 def parabola_curve(

@@ -95,12 +95,13 @@ class Truth:
 
     def law(self, axis: str) -> Bowl | Knee:
         """The law of an axis."""
-        return {
+        laws: dict[str, Bowl | Knee] = {
             "allocation": self.allocation,
             "share": self.share,
             "negatives": self.negatives,
             "batch": self.batch,
-        }[axis]
+        }
+        return laws[axis]
 
     def optimum(self, axis: str, budget: float) -> float:
         """N*, s*, K* or B_crit at a budget."""
@@ -146,13 +147,15 @@ def stated(truth: Truth, values: Mapping[str, float]) -> Truth:
     """
     for name, value in values.items():
         axis, _, parameter = name.partition(".")
-        known = (
-            [f"{part}.{field.name}" for part in NAMED for field in fields(getattr(truth, part))]
-        )
+        known = [f"{part}.{field.name}" for part in NAMED for field in fields(getattr(truth, part))]
         if name not in known:
             raise LawsError(f"truth: {name!r} is no parameter; known: {', '.join(known)}")
         signed = parameter in ("exponent", "floor")
-        if not np.isfinite(value) or not (signed or value > 0) or (parameter == "floor" and value < 0):
+        if (
+            not np.isfinite(value)
+            or not (signed or value > 0)
+            or (parameter == "floor" and value < 0)
+        ):
             raise LawsError(f"truth: {name} = {value!r}; it must be a positive number")
         truth = truth.moved(axis, **{parameter: float(value)})
     if truth.compute.floor >= truth.compute.level:

@@ -150,3 +150,20 @@ def cases() -> list[Case]:
             batch_design(two, 1, 8), plain, 0.02, 400,
         ),
     ]  # fmt: skip
+
+
+def chinchilla_cases() -> list[Case]:
+    """IsoFLOP curves whose two exponents differ (.34 and .28), which no parabola follows."""
+    planted = truth(allocation=Bowl(1e4, 0.55, 0.1, 0.34, 0.28))
+    grids = ((4.0, 1.0, 0.003), (4.0, 1.0, 0.01), (16.0, 1.0, 0.01), (4.0, 2.0, 0.01))
+    return [
+        Case(
+            "isoFLOP", "biased", f"4 budgets, 9 sizes within {reach:g}x{_off(shift)}, sd {sd:g}",
+            allocation_design(planted, half_decades(4), reach, 9, shift), planted, sd, 400,
+        )
+        for reach, shift, sd in grids
+    ]  # fmt: skip
+
+
+def _off(shift: float) -> str:
+    return "" if shift == 1.0 else f", centred {shift:g}x above the vertex"

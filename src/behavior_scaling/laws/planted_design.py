@@ -95,7 +95,7 @@ def study_design(runs: pd.DataFrame) -> StudyDesign:
     ids = tuple(str(run) for run in once["id"])
     place = {run: i for i, run in enumerate(ids)}
     columns = ["stage", "budget", *(column for column in DESIGN if column in once.columns)]
-    label = once.groupby(columns, dropna=False, sort=True).ngroup().to_numpy(dtype=np.int64)
+    label = np.asarray(once.groupby(columns, dropna=False, sort=True).ngroup(), dtype=np.int64)
     stages, budgets = numbers(once, "stage"), numbers(once, "budget")
     keys = tuple((int(s), float(c)) for s, c in zip(stages, budgets, strict=True))
     axes = [_axis(group, place) for group in groups(runs) if len(group.frame)]
@@ -134,9 +134,7 @@ def _axis(group: Group, place: Mapping[str, int]) -> AxisDesign:
     return AxisDesign(group.axis, group.arm, tuple(curves))
 
 
-def draw_noise(
-    design: StudyDesign, sd: Mapping[Key, float], seed: int, replicates: int
-) -> Noise:
+def draw_noise(design: StudyDesign, sd: Mapping[Key, float], seed: int, replicates: int) -> Noise:
     """Draw the noise of every run.
 
     Args:

@@ -98,9 +98,7 @@ def fit_axis(axis: str, arm: str, curves: Sequence[CurveData], seed: int) -> Axi
     return two_term.fit_two_term(curves, EXPONENT[axis], seed=seed, resamples=NOISE_DRAWS)
 
 
-def estimates(
-    axis: str, arm: str, curves: Sequence[CurveData], seed: int
-) -> dict[str, Estimate]:
+def estimates(axis: str, arm: str, curves: Sequence[CurveData], seed: int) -> dict[str, Estimate]:
     """What an axis says: 'optimum at C' of every budget, exponents, and E and b of allocation."""
     parts = fit_axis(axis, arm, curves, seed)
     out = {f"optimum at {fit.budget:g}": fit.optimum for fit in parts.curves}
@@ -154,9 +152,6 @@ def run_tasks(
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
             gather(pool.map(run_task, [task for _, task in jobs]))
     return {
-        name: {
-            estimand: Draws.joined([one[estimand] for one in found])
-            for estimand in found[0]
-        }
+        name: {estimand: Draws.joined([one[estimand] for one in found]) for estimand in found[0]}
         for name, found in parts.items()
     }

@@ -180,8 +180,7 @@ def _estimates(runs: pd.DataFrame, seed: int) -> dict[str, Estimate]:
 
 
 def _exponents(rows: Sequence[dict[str, Any]]) -> dict[str, Estimate]:
-    return {
-        "exponent N": Estimate(**row["exponent"])
-        for row in rows
-        if (row["axis"], row["of"], row["convention"]) == ("allocation", "optimum", CONVENTION)
-    }
+    for row in rows:
+        if (row["axis"], row["of"], row["convention"]) == ("allocation", "optimum", CONVENTION):
+            return {"exponent N": Estimate(**row["exponent"])}
+    return {}

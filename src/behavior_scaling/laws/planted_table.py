@@ -117,5 +117,3 @@ def _distinct(table: pd.DataFrame, facts: Facts) -> Array:
         drawn = float(-np.expm1(in_batch * log_rest).sum())
         out.append(measured or drawn + uniform * (1 - drawn / facts.n_items))
     return np.array(out)
-
-

@@ -3,8 +3,9 @@
 Candidates of an axis: one more seed on every cell; two more points, half an octave to each side of
 the expected optimum (the next half octave outwards where that is taken already); two more values
 below the smallest, or above the largest, half an octave apart; one more smaller or larger budget,
-at the ratio of the two budgets that lie at that end, its grid and base point moved along the planted
-exponent of N*. What the sweep cannot realise, or leaves out, is no candidate and its reason is kept.
+at the ratio of the two budgets that lie at that end, its grid and base point moved along the
+planted exponent of N*. What the sweep cannot realise, or leaves out, is no candidate, and its
+reason is kept.
 """
 
 from __future__ import annotations

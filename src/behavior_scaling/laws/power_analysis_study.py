@@ -113,9 +113,7 @@ def power(
     axes = {(axis.axis, axis.arm): axis for axis in design.axes}
     answers = [answer(axes[q.key], q, pair) for q, pair in zip(asked, draws, strict=True)]
     found = additions(study, plan, planted, planner)
-    candidates = [
-        _candidate(item, facts, level) for item in found if isinstance(item, Addition)
-    ]
+    candidates = [_candidate(item, facts, level) for item in found if isinstance(item, Addition)]
     fewer = min(replicates, max(LEAST, replicates // FEWER))
     ranked = gains(
         design, asked, draws, candidates,
@@ -200,9 +198,9 @@ class _Level:
         """Predicted, on one worker of the machine that the runs came from."""
         total = 0.0
         for cell in cells:
-            near = [key for key in self.rates if key[0] == cell.stage]
+            near = [c for stage, c in self.rates if stage == cell.stage]
             if not near:
                 return None
-            key = min(near, key=lambda k, c=cell.budget: abs(np.log(k[1] / c)))
-            total += cell.budget / self.rates[key]
+            apart = [abs(np.log(c / cell.budget)) for c in near]
+            total += cell.budget / self.rates[cell.stage, near[int(np.argmin(apart))]]
         return total

@@ -1,12 +1,12 @@
 """One law, one data set, many starts: the best minimum, and how sure one may be that it is one.
 
-Choices: all starts first go down the least-squares objective by Gauss-Newton steps, which travel
-furthest (on a scout of some 64 points where there are many), then down the one that was asked for
-by Newton steps; starts whose predictions have come together are followed once and counted as often
-as they are; every 50th start goes down the robust objective from its first step, too, so that
-outliers cannot hide a better minimum. The share of starts that reach the best
-minimum and the condition number of the scaled Jacobian there are part of the result: a minimum
-that one start in fifty finds, or one that moves along a valley, deserves a second look.
+Choices: all starts first go down the least-squares objective, then the one that was asked for, by
+Gauss-Newton steps, which travel furthest (on a scout of some 64 points first, where there are
+many), and end with Newton steps; starts whose predictions have come together are followed once and
+counted as often as they are; every 50th start goes down the robust objective from its first step,
+too, so that outliers cannot hide a better minimum. The share of starts that reach the best minimum
+and the condition number of the scaled Jacobian there are part of the result: a minimum that one
+start in fifty finds, or one that moves along a valley, deserves a second look.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Leg:
     steps: int
     tolerance: float
     scout: bool = False  # on the scout, where there is one
-    robust: bool = False  # the objective asked for, by Newton steps; else least squares
+    robust: bool = False  # the objective asked for; else least squares
     direct: bool = False  # the direct starts join at its end
 
 
@@ -106,7 +106,7 @@ def solve(
         part = minimise_many(
             on.model, observed[on.rows], theta, *bounds,
             weights=weight[on.rows], delta=delta if leg.robust else None,
-            newton=leg.robust, tolerance=leg.tolerance, max_iterations=leg.steps,
+            newton=False, tolerance=leg.tolerance, max_iterations=leg.steps,
         )  # fmt: skip
         theta, member = _together(on, part, member)
         if leg.direct and delta is not None:

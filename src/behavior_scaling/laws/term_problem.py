@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from behavior_scaling.laws.arrays import Array, LawsError, vector
 from behavior_scaling.laws.many import Model
+from behavior_scaling.laws.nonnegative import nonnegative
 from behavior_scaling.laws.power_sum import PowerSum, Term, constant_term, power_term
 from behavior_scaling.laws.solve import Scout, Solution, scout_rows, solve
 
@@ -24,6 +25,7 @@ START_EXPONENTS = (0.08, 0.2, 0.45, 1.0)
 START_FLOORS = (0.2, 0.6, 0.95)  # of the smallest y
 START_SHARES = (0.25, 0.75)  # of what E leaves at the middle of the data
 RANGE = (1e-30, 1e30)  # of y and of an input: beyond it powers leave double precision
+LEAST = (0.5, 0.1)  # of the smallest y: E, and other amplitudes, that a start has at least
 REACH = 25.0  # how far a log amplitude may leave the logarithm of the middle of y
 
 
@@ -128,14 +130,38 @@ class Problem:
             out[term.exponent] = theta[:, a + 1]
         return out
 
+    def projected(self, starts: Array, rows: npt.NDArray[np.int64] | slice) -> Array:
+        """Starts [s, p] with the amplitudes that fit some of the points best at their exponents.
+
+        The law is linear in E and the amplitudes (variable projection; residuals relative to y
+        where logarithms are fitted), so a start's own amplitudes would only be a longer way.
+        """
+        y = self.y[rows]
+        unit = y if self.asked.residuals == "log" else np.ones_like(y)
+        powers = np.clip(starts[:, self.exponents], *EXPONENTS)
+        columns = [np.ones((len(starts), y.size))] if self.floor else []
+        for k, (term, center) in enumerate(zip(self.inputs, self.centers, strict=True)):
+            columns.append(np.exp(-powers[:, k : k + 1] * (np.log(term.x[rows]) - center)))
+        design = np.stack(columns, axis=2) / unit[:, None]
+        amplitudes, _ = nonnegative(design, y / unit)
+        out = starts.copy()
+        out[:, self.exponents] = powers
+        at = (
+            [0, *(i - 1 for i in self.exponents)] if self.floor else [i - 1 for i in self.exponents]
+        )
+        least = [LEAST[0]] * self.floor + [LEAST[1]] * len(self.inputs)
+        out[:, at] = np.log(np.maximum(amplitudes, np.array(least) * float(self.y.min())))
+        return out
+
     def solve(self, starts: Array | None = None) -> Solution:
         """The best minimum from starts [s, p] in fitted parameters, or from the default ones."""
         rows = scout_rows(*(term.x for term in self.inputs), self.y)
         scout = None if rows is None else Scout(self.model(rows), rows)
+        given = self.starts() if starts is None else starts
         return solve(
             self.model(),
             self.observed,
-            self.starts() if starts is None else starts,
+            self.projected(given, slice(None) if rows is None else rows),
             *self.bounds(),
             delta=self.asked.delta,
             scout=scout,

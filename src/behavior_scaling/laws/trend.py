@@ -3,9 +3,10 @@
 Choices: weighted least squares with the optima's own variances. Where the scatter around the line
 is larger than they explain (chi-squared, one chance in four), or they are not known, the interval
 rests on the scatter, with a t quantile of n - 2 degrees of freedom (few budgets); else on the
-variances. So early a switch costs little where they are right (96% of 95% intervals cover, at 3 to
-7 budgets) and keeps 90 to 93% where the budgets scatter by twice that variance; a t quantile on the
-larger of the two, always, would cover 99.9%. Each slope is repeated without one budget.
+variances, with a t quantile of the degrees of freedom behind them. So early a switch costs little
+where they are right (96% of 95% intervals cover, at 3 to 7 budgets) and keeps 90 to 93% where the
+budgets scatter by twice that variance; a t quantile of n - 2 on the larger of the two, always,
+would cover 99.9%. Each slope is repeated without one budget.
 Optima that were fitted together share exponents and err together: their correlation enters
 (generalised least squares), since an error that all budgets share moves no slope.
 Redrawn users shift the optima of all budgets together, so their part is the spread of the slope
@@ -52,6 +53,7 @@ def fit_trend(
     variances: npt.ArrayLike | None = None,
     redrawn: Array | None = None,
     correlation: Array | None = None,
+    dfs: Array | None = None,
 ) -> Trend:
     """Slope of log y over log C.
 
@@ -61,6 +63,7 @@ def fit_trend(
         variances: [n] of the logs, from seeds; None: equal and unknown.
         redrawn: [replicates, n] the logs under redrawn users.
         correlation: [n, n] of the logs' errors, from seeds; None: independent.
+        dfs: [n] degrees of freedom behind the variances; None: they are known.
 
     Returns:
         A Trend whose slope is 'too few points' below three budgets.
@@ -80,7 +83,9 @@ def fit_trend(
     line = _line(log_c, y, covariance)
     df = c.size - 2
     explained = v is not None and line.scatter <= special.chdtri(df, SWITCH)
-    factor = t_quantile(np.inf) if explained else t_quantile(df) * np.sqrt(line.scatter / df)
+    parts = np.stack([line.to_slope, line.to_level]) ** 2 * np.diag(covariance)
+    quantile = np.array([t_quantile(_welch(part, dfs)) for part in parts])
+    factor = quantile if explained else t_quantile(df) * np.sqrt(line.scatter / df)
     margins = factor / np.sqrt([line.sxx, line.total])
     without = []
     for left_out in range(c.size):
@@ -139,8 +144,16 @@ def optimum_trend(
         variances,
         None if redrawn is None else redrawn[:, kept],
         None if correlation is None else correlation[np.ix_(kept, kept)],
+        np.full(len(kept), df),
     )
     return trend.slope, (trend.note(name),) if trend.without else ()
+
+
+def _welch(parts: Array, dfs: Array | None) -> float:
+    """Degrees of freedom of a sum of estimated variances (Welch and Satterthwaite)."""
+    if dfs is None or np.isinf(dfs).all():
+        return float("inf")
+    return float(parts.sum() ** 2 / np.sum(parts**2 / dfs))
 
 
 def correlation(covariance: Array) -> Array:
