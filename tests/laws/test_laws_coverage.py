@@ -91,8 +91,8 @@ def test_document_holds_a_row_for_every_estimand() -> None:
 
 
 def test_bias_of_approach_2_is_what_its_third_order_term_says() -> None:
-    """y''' / y'' = alpha - beta at x*; over an even grid of half-width h the cubic tilts the line by
-    3 h^2 / 5 of its coefficient, which moves the vertex by -(alpha - beta) h^2 / 10."""
+    """y''' / y'' = alpha - beta at x*; over an even grid of half-width h the cubic tilts the line
+    by 3 h^2 / 5 of its coefficient, which moves the vertex by -(alpha - beta) h^2 / 10."""
     sharp = truth(allocation=Bowl(1e4, 0.5, 0.1, 0.34, 0.28))
     for reach in (2.0, 3.0):
         design = allocation_design(sharp, half_decades(3), reach, 101)

@@ -78,5 +78,5 @@ def test_stated_parameters_enter_and_bad_ones_are_named() -> None:
         stated(TRUTH, {"batch.gamma": 0.0})
     with pytest.raises(LawsError, match=r"compute\.floor = nan"):
         stated(TRUTH, {"compute.floor": float("nan")})
-    with pytest.raises(LawsError, match="not below compute.level"):
+    with pytest.raises(LawsError, match=r"not below compute\.level"):
         stated(TRUTH, {"compute.floor": 7.0})

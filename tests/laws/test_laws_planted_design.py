@@ -1,4 +1,4 @@
-"""Planned tables and replicates without a table: the same cells, means and noise as the real way."""
+"""Planned tables, and replicates without a table: the cells, means and noise of the real way."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ def study_of(seeds: tuple[int, ...] = (0, 1)) -> Study:
         "data": {"source": "ml-100k", "context": 64, "tokens": 12},
         "objective": {"kind": "corrected", "in_batch": 256},
         "execution": {"batch": 4},
-        "base": [{"budget": b, "parameters": 5000, "share": 0.35, "depth": 1} for b in (3e10, 1e11)],
+        "base": [
+            {"budget": b, "parameters": 5000, "share": 0.35, "depth": 1} for b in (3e10, 1e11)
+        ],
         "axes": {
             "allocation": {
                 "budgets": [3e10, 1e11], "share": 0.35, "depth": 1, "seeds": list(seeds),

@@ -169,7 +169,7 @@ def backtests() -> list[dict[str, Any]]:
         },
     }  # fmt: skip
     few = {"budgets_left": 1, "status": "too few points",
-           "reason": "1 budgets left of this axis; 3 needed"}  # fmt: skip
+           "reason": "budgets left of this axis: 1; 3 needed"}  # fmt: skip
     return [done, row | few | {"axis": "share"}, row | few | {"metric": RECALL}]
 
 

@@ -152,7 +152,7 @@ def test_optima_draw_each_status_and_say_why(shared_results: Path) -> None:
     assert "at bound: joint surface at C = 3×10¹⁰ (largest value)" in text
     assert "paper (10¹⁵ to 10¹⁹): ≈ 2%, fitted 1.1 to 3.7% [A] [1]" in text
     assert "0.50 (0.45 to 0.55)" in text  # an exponent
-    assert "Cost function of stage 1 off by up to 8%." in text
+    assert "cost function of stage 1 off by up to 8%" in text
 
 
 def test_a_panel_without_any_value_is_words(shared_results: Path) -> None:
@@ -240,8 +240,8 @@ def test_backtest_draws_what_was_predicted_and_says_what_was_not(shared_results:
     text = words(figure)
     assert "2 of 3 cells in their 90% interval; CRPS 0.0125 (last budget again 0.250 and" in text
     assert (
-        "share (C = 10¹¹) by loss; allocation (C = 10¹¹) by recall@10: too few points: 1 budgets "
-        "left of this axis; 3 needed."
+        "share (C = 10¹¹) by loss; allocation (C = 10¹¹) by recall@10: too few points: budgets "
+        "left of this axis: 1; 3 needed."
     ) in text
     assert "9.5k (8.8k to 10.1k)" in text  # the held-out budget's own N*
     scores = table[table["kind"] == "score"].set_index("label")

@@ -139,7 +139,7 @@ def test_the_later_laws_have_their_sentences(numbers: Numbers) -> None:
         "and 0.500 (log-linear)"
     )
     assert (numbers["backtest.predicted"]["value"], numbers["backtest.won"]["value"]) == (1, 1)
-    assert "1 budgets left of this axis; 3 needed" in numbers["backtest.recall"]["text"]
+    assert "budgets left of this axis: 1; 3 needed" in numbers["backtest.recall"]["text"]
     assert numbers["choice_cost.all"]["text"] == (
         "allocation at 10¹⁰: 10% (0% to 20%); allocation at 3×10¹⁰: 0% (0% to 10%)"
     )

@@ -137,7 +137,7 @@ def test_tables_of_the_later_laws_keep_status_and_reason(tables: Path) -> None:
     backtest = pd.read_csv(tables / "backtest.csv")
     assert list(backtest["what"]) == ["cells"] * 3 + ["optimum"] * 2 + ["cells"] * 2
     assert backtest["crps"].isna().sum() == 2
-    assert "too few points: 1 budgets left" in (tables / "backtest.md").read_text()
+    assert "too few points: budgets left of this axis: 1" in (tables / "backtest.md").read_text()
     cost = pd.read_csv(tables / "choice_cost.csv")
     assert list(cost["relative_value"])[:2] == [0.1, 0.0]
     assert (

@@ -82,7 +82,8 @@ def backtest(
             hidden = curves[-1].budget
             head |= {"held_out": hidden, "budgets_left": len(curves) - 1}
             if len(curves) - 1 < MIN_BUDGETS:
-                reason = f"{len(curves) - 1} budgets left of this axis; {MIN_BUDGETS} needed"
+                left = len(curves) - 1
+                reason = f"budgets left of this axis: {left}; {MIN_BUDGETS} needed"
                 rows.append(head | {"status": "too few points", "reason": reason})
                 continue
             if hidden not in known:

@@ -37,7 +37,6 @@ IDENTIFIED = 0.8
 COVERED = (0.90, 0.98)
 WRONG = 0.05
 DOUBT = 0.025
-FIVE = 5  # budgets from which on the law over compute has a floor
 
 Runner = Callable[[int], tuple[Mapping[str, float], Mapping[str, Draws]]]
 
@@ -105,8 +104,6 @@ def _case_proof(case: Case) -> Proof:
         sd = dict.fromkeys(case.design.keys, case.sd)
         noise = draw_noise(case.design, sd, SEED, replicates)
         planted = planted_values(axis, case.truth)
-        if axis.axis == "allocation" and len(axis.curves) < FIVE:
-            del planted["E"], planted["b"]  # the plain power law has another b
         return planted, run_task(task(axis, case.truth, noise, SEED))
 
     return Proof(case.law, case.grade, case.grid, case.replicates, run)

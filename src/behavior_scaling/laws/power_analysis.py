@@ -21,6 +21,7 @@ from behavior_scaling.laws.arrays import LawsError
 from behavior_scaling.laws.planted import Bowl, Compute, Knee, Truth
 from behavior_scaling.laws.planted_design import AxisDesign, Key, Noise, StudyDesign, draw_noise
 from behavior_scaling.laws.planted_fits import Draws, Task
+from behavior_scaling.laws.power import MIN_FLOOR_BUDGETS
 from behavior_scaling.laws.power_analysis_score import Chance, Score, score, told
 
 FACTOR = 2.0  # between the two optima of negatives and batch
@@ -137,13 +138,17 @@ def _shown(axis: str, value: float) -> str:
 
 
 def planted_values(axis: AxisDesign, truth: Truth) -> dict[str, float]:
-    """The truth of every estimand of an axis that a question or a table scores."""
+    """The truth of every estimand of an axis that a question or a table scores.
+
+    Below five budgets the law over compute is a plain power law: no E, and another b.
+    """
     out = {f"optimum at {c.budget:g}": truth.optimum(axis.axis, c.budget) for c in axis.curves}
     law = truth.law(axis.axis)
     if axis.axis == "allocation":
-        return out | {
-            "exponent N": law.exponent, "E": truth.compute.floor, "b": truth.compute.fall,
-        }  # fmt: skip
+        out["exponent N"] = law.exponent
+        if len(axis.curves) >= MIN_FLOOR_BUDGETS:
+            out |= {"E": truth.compute.floor, "b": truth.compute.fall}
+        return out
     if axis.axis == "batch":
         name = "B_crit" if axis.arm == "clean" else "batch"
         return out | {f"exponent {name}": law.exponent}

@@ -2,7 +2,7 @@
 
 Choices: noise is stated (one standard deviation for all) or measured by noise.py in a table of
 runs, the level of each stage and budget; a budget that the table does not tell takes the geometric
-mean of its stage, else of all. Additions are simulated with a quarter of the replicates. Seconds
+mean of its stage, else of all. Additions are simulated with a fifth of the replicates. Seconds
 are predicted only where a table of runs gives throughput: nominal FLOPs over the stage's median
 rate at the nearest budget.
 """
@@ -37,7 +37,7 @@ from behavior_scaling.sweep.plan import Plan
 if TYPE_CHECKING:
     import pandas as pd
 
-FEWER = 4  # replicates over those of an addition
+FEWER = 5  # replicates over those of an addition
 LEAST = 25
 AXES = ("allocation", "share", "negatives", "batch")
 
@@ -102,9 +102,9 @@ def power(
     if runs is not None:
         facts = facts_of_runs(runs, facts)
     plan = planner(study)
-    design = _design(study, plan, facts)
-    if not design.axes:
+    if not plan.cells:
         raise LawsError(f"study {study.name}: its plan has no cell on any axis")
+    design = _design(study, plan, facts)
     level = _Level(noise, runs)
     planted = stated(default_truth(design), truth or {})
     asked = questions(design, planted, tuple(truth or ()))

@@ -17,6 +17,7 @@ from behavior_scaling.laws.arrays import Array, t_quantile
 from behavior_scaling.laws.cost_groups import cost_spreads
 from behavior_scaling.laws.surface_data import SurfaceData, surface_data
 from behavior_scaling.laws.surface_fit import Surface, fit_surface, predict, redraw
+from behavior_scaling.laws.surface_misfit import judged
 from behavior_scaling.laws.surface_optima import Optimum, compared, exponents, optima
 from behavior_scaling.laws.surface_parameters import parameters, standard_errors
 from behavior_scaling.laws.table import check_runs, groups, metric_values, numbers
@@ -81,6 +82,7 @@ def _fit(
     found, functions = optima(surface, draws, runs)
     if is_maximised(metric):
         found = compared(found, _untransformed(runs, metric, seed))
+    found = judged(found, surface, runs)
     told = parameters(surface, draws)
     return {
         "metric": metric,

@@ -8,6 +8,7 @@ same cells (its level is in the table); the paper's range is drawn only where it
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -87,16 +88,20 @@ def _rows(results: Results) -> list[frames.Row]:
             rows += _slopes(results, name, arm, metric)
     if not results.surfaces:
         rows.append({"panel": "", "kind": "note", "label": "No joint surface was fitted."})
-    off: set[str] = set()
+    off: Counter[str] = Counter()
+    total = 0
     for metric in axis.METRICS:
         surface = results.surface(metric)
         if surface and surface.status != "converged":
             text = f"Surface of {short_metric(metric)}: {surface.status} ({surface.reason})."
             rows.append({"panel": "", "kind": "note", "label": text})
-        off |= {note for one in (surface.optima if surface else ()) for note in one.notes}
+        for one in surface.optima if surface else ():
+            total += 1
+            off.update({note.split(":")[0] for note in one.notes})
     if off:
-        text = "; ".join(sorted(off))
-        rows.append({"panel": "", "kind": "note", "label": f"{text[0].upper()}{text[1:]}."})
+        parts = ", ".join(f"{name} ({count})" for name, count in sorted(off.items()))
+        text = f"Said of some of the {total} joint optima (each note stands in conventions.csv): "
+        rows.append({"panel": "", "kind": "note", "label": f"{text}{parts}."})
     return rows
 
 
