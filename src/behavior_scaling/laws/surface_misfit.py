@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+INPUT = {"allocation": "N", "share": "s", "batch": "B", "negatives": "the number of candidates"}
 CHANCE = 0.01
 SHAPES = 2  # slope and curvature
 MIN_DF = 3
@@ -50,7 +51,7 @@ def misfits(surface: Surface, runs: pd.DataFrame) -> dict[tuple[str, str], str]:
     for group in groups(runs):
         chance = followed(*_cells(surface, group))
         if chance is not None and chance < CHANCE:
-            said = f"the surface misses how the runs follow {X_COLUMN[group.axis]}"
+            said = f"the surface misses how the metric follows {INPUT[group.axis]}"
             out[group.axis, group.arm] = f"{said} (residuals: p = {chance:.1g})"
     return out
 

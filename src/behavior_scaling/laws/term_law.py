@@ -85,7 +85,9 @@ def fit_problem(
     more: dict[str, Estimate] = {}
     if derived is not None:
         point = derived({name: np.array([value]) for name, value in own.items()})
-        broken = next((e for e in parameters.values() if e.value is None), None)
+        # What follows from the terms stands whether or not the rows show E.
+        terms = [estimate for name, estimate in parameters.items() if name != "E"]
+        broken = next((estimate for estimate in terms if estimate.value is None), None)
         if broken is not None:
             more = {name: nothing(broken.status, broken.reason) for name in point}
         else:
