@@ -77,6 +77,7 @@ retry: install
 bench: install
 	python benchmarks/throughput.py
 	python benchmarks/laws_solver.py
+	python benchmarks/laws_study.py
 
 lock: install
 	workflow/lock.sh

@@ -158,7 +158,7 @@ def test_intervals_cover_where_the_law_is_identified_and_statuses_say_so_elsewhe
 
 @pytest.mark.slow
 def test_a_fit_that_claims_too_much_is_caught() -> None:
-    """Intervals shrunk by a quarter (they cover 86%) break the rule on the easy grid."""
+    """Intervals shrunk to 60% (they cover some 78%) break the rule at every budget."""
     proof = PROOFS[0]
 
     def shrunk(replicates: int):  # type: ignore[no-untyped-def]
@@ -166,8 +166,8 @@ def test_a_fit_that_claims_too_much_is_caught() -> None:
         thinner = {
             name: dataclasses.replace(
                 one,
-                low=one.value * (one.low / one.value) ** 0.7,
-                high=one.value * (one.high / one.value) ** 0.7,
+                low=one.value * (one.low / one.value) ** 0.6,
+                high=one.value * (one.high / one.value) ** 0.6,
             )
             for name, one in draws.items()
             if name.startswith("optimum")
@@ -176,4 +176,4 @@ def test_a_fit_that_claims_too_much_is_caught() -> None:
 
     scores = dataclasses.replace(proof, run=shrunk).scores()
     assert len(scores) == 5
-    assert sum(bool(fault(one)) for one in scores) >= 4
+    assert all(fault(one) for one in scores)

@@ -56,7 +56,7 @@ from behavior_scaling.laws.parts import (
     users_part,
 )
 from behavior_scaling.laws.results import CurveFit, Estimate
-from behavior_scaling.laws.trend import correlation, optimum_trend
+from behavior_scaling.laws.trend import optimum_trend
 from behavior_scaling.laws.two_term_search import Ends
 from behavior_scaling.laws.users import PROFILE_NOTE, SLOPE_NOTE, users_sd, widened
 
@@ -112,7 +112,7 @@ def fit_critical_batch(curves: Sequence[CurveData]) -> AxisParts:
         "B_crit",
         [_width(ends) for ends in fit.seed_ends],
         None if fit.redrawn is None else fit.redrawn[:, 1::3],
-        correlation(fit.covariance[1::3, 1::3]),
+        fit.covariance[1::3, 1::3],
         fit.error.df or np.inf,
     )
     others = iter(fitted)

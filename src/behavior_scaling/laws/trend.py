@@ -116,7 +116,7 @@ def optimum_trend(
     name: str,
     widths: Sequence[float | None],
     redrawn: Array | None = None,
-    correlation: Array | None = None,
+    covariance: Array | None = None,
     df: float = np.inf,
 ) -> tuple[Estimate, tuple[str, ...]]:
     """Exponent of an optimum over C from the curves whose optimum converged, with its note.
@@ -127,7 +127,9 @@ def optimum_trend(
         widths: of each log x*'s interval from seeds alone; half of it, over the quantile behind
             it, serves as its sigma. None: no two-sided interval.
         redrawn: [replicates, fits] log x* under redrawn users.
-        correlation: [fits, fits] of their errors where they were fitted together.
+        covariance: [fits, fits] of their errors where they were fitted together, to first order;
+            its scale follows the widths, so that both say the same on the whole and no difference
+            between two widths counts as one between two budgets that err together.
         df: of the t quantile behind the widths.
     """
     budgets, logs, variances, kept = [], [], [], []
@@ -138,12 +140,18 @@ def optimum_trend(
             logs.append(float(np.log(best.value)))
             variances.append(max((width / 2 / t_quantile(df)) ** 2, TINY))
             kept.append(i)
+    together = None
+    if covariance is not None and kept:
+        part = covariance[np.ix_(kept, kept)]
+        together, sizes = _correlation(part), np.diag(part)
+        if np.all(sizes > 0):
+            variances = list(sizes * np.exp(np.mean(np.log(variances / sizes))))
     trend = fit_trend(
         budgets,
         logs,
         variances,
         None if redrawn is None else redrawn[:, kept],
-        None if correlation is None else correlation[np.ix_(kept, kept)],
+        together,
         np.full(len(kept), df),
     )
     return trend.slope, (trend.note(name),) if trend.without else ()
@@ -156,7 +164,7 @@ def _welch(parts: Array, dfs: Array | None) -> float:
     return float(parts.sum() ** 2 / np.sum(parts**2 / dfs))
 
 
-def correlation(covariance: Array) -> Array:
+def _correlation(covariance: Array) -> Array:
     """[n, n] correlation; what has no variance is taken as independent of the rest."""
     sd = np.sqrt(np.maximum(np.diag(covariance), 0.0))
     known = np.isfinite(covariance).all(axis=1) & (sd > 0)

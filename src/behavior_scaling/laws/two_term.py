@@ -32,7 +32,7 @@ from behavior_scaling.laws.parts import (
     users_part,
 )
 from behavior_scaling.laws.results import CurveFit, Estimate, Status
-from behavior_scaling.laws.trend import correlation, optimum_trend
+from behavior_scaling.laws.trend import optimum_trend
 from behavior_scaling.laws.two_term_checks import floor_variants, log_cubic
 from behavior_scaling.laws.two_term_joint import law, of_budget
 from behavior_scaling.laws.two_term_profile import Profile, profile
@@ -83,7 +83,7 @@ def fit_two_term(
         name,
         [found.seeds for found in fit.optima],
         None if fit.redrawn is None else fit.redrawn.log_optimum,
-        _correlation(fit),
+        _covariance(fit),
         fit.error.df or np.inf,
     )
     others = iter(fitted)
@@ -105,8 +105,8 @@ def fit_two_term(
     return AxisParts(tuple(fits), exponents, tuple(notes))
 
 
-def _correlation(fit: Profile) -> Array:
-    """[budgets, budgets] of the errors of log x*; the shared exponents make it."""
+def _covariance(fit: Profile) -> Array:
+    """[budgets, budgets] of the errors of log x*, to first order, per unit of error variance."""
     theta = fit.solution.parameters
     rows = [
         np.zeros(theta.size)
@@ -115,7 +115,7 @@ def _correlation(fit: Profile) -> Array:
         for j, found in enumerate(fit.optima)
     ]
     gradient = np.stack(rows)
-    return correlation(gradient @ fit.covariance @ gradient.T)
+    return np.asarray(gradient @ fit.covariance @ gradient.T)
 
 
 def _curve_fit(data: CurveData, fit: Profile, j: int, derived: dict[str, Estimate]) -> CurveFit:
