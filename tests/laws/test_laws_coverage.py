@@ -174,6 +174,6 @@ def test_a_fit_that_claims_too_much_is_caught() -> None:
         }
         return planted, thinner
 
-    scores = dataclasses.replace(proof, run=shrunk).scores()
+    scores = dataclasses.replace(proof, run=shrunk).scores(200)
     assert len(scores) == 5
     assert all(fault(one) for one in scores)

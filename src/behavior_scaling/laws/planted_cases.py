@@ -139,7 +139,7 @@ def cases() -> list[Case]:
         ),
         Case(
             "batch", "easy", "3 budgets, B from 1 to 1,024, sd .005",
-            batch_design(three, 1, 1024), plain, 0.005, 400,
+            batch_design(three, 1, 1024), plain, 0.005, 1200,
         ),
         Case(
             "batch", "borderline", "2 budgets, B from 2 to 256, sd .01",

@@ -146,8 +146,8 @@ _SURFACE = (
         SurfaceGrid((1e10, 3e10, 1e11), _SIZES[4], (0.03, 0.08, 0.2, 0.4)),
     ),
     (
-        "hopeless", "2 budgets, 3 sizes within 1.4x, 3 shares 8% to 20%, sd .04", 0.04, 200,
-        SurfaceGrid((1e11, 2e11), (0.7, 1.0, 1.4), (0.08, 0.12, 0.2)),
+        "hopeless", "2 budgets, 4 sizes within 2x, 3 shares 8% to 20%, sd .3", 0.3, 200,
+        SurfaceGrid((1e11, 2e11), (0.5, 0.8, 1.25, 2.0), (0.08, 0.14, 0.2)),
     ),
 )  # fmt: skip
 

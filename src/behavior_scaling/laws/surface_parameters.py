@@ -78,6 +78,8 @@ def _levelless(surface: Surface, draws: Array) -> dict[str, str]:
         if surface.parameters[at] <= low[at] + NEAR:
             reason = f"{name} is at its lower bound: the term is a line in log x, without a level"
             found[amplitude] = found["E"] = reason
+    if has_floor(surface.data) and not {*POWERS, "data"} & set(surface.shown):
+        found["E"] = "no falling term shows: this is the mean of the runs, not what they fall to"
     if "E" not in found and len(draws) and float(np.mean(anywhere)) > TAIL:
         share = float(np.mean(anywhere))
         found["E"] = f"{share:.0%} of the redrawn fits have an exponent at its lower bound"
