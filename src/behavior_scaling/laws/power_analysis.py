@@ -239,17 +239,24 @@ def answer(axis: AxisDesign, question: Question, draws: Pair) -> Answer:
 
 
 def best_told(
-    axis: AxisDesign, question: Question, draws: Pair
+    axis: AxisDesign, question: Question, draws: Sequence[Mapping[str, Draws] | None]
 ) -> tuple[str, npt.NDArray[np.bool_]]:
-    """The estimand that tells best, and which replicates of its worse direction tell."""
+    """The estimand that tells best, and which replicates of its worse direction tell.
+
+    Args:
+        axis: the question's axis.
+        question: the question.
+        draws: of either world; None leaves out the direction that starts from it.
+    """
     best: tuple[str, npt.NDArray[np.bool_]] = ("", np.zeros(0, dtype=bool))
-    for name, (first, second) in question.values(axis).items():
-        if not all(name in found for found in draws):
+    for name, values in question.values(axis).items():
+        directions = [
+            told(found[name], values[world], values[1 - world])
+            for world, found in enumerate(draws)
+            if found is not None and name in found
+        ]
+        if len(directions) < sum(found is not None for found in draws):
             continue
-        directions = (
-            told(draws[0][name], first, second),
-            told(draws[1][name], second, first),
-        )
         worse = min(directions, key=lambda hits: float(np.mean(hits)))
         if not best[0] or np.mean(worse) > np.mean(best[1]):
             best = (name, worse)

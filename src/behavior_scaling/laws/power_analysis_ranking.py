@@ -1,10 +1,9 @@
 """Which added runs would help most: each candidate simulated again, ranked by gain per FLOP.
 
 Choices: a run that both plans hold has the same noise in both (common random numbers), so the gain
-in power is a paired difference and its standard error that of a paired mean; both directions are
-simulated for every candidate, and the gain is that of the question's chance (the worse direction at
-the budget that tells best); questions that the plan already answers with a chance of .95 or more
-get no candidates.
+in power is a paired difference and its standard error that of a paired mean; only the direction that
+the plan tells worse is simulated again, at the budget that then tells best; questions that the plan
+already answers with a chance of .95 or more get no candidates.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from behavior_scaling.laws.planted_design import StudyDesign
-from behavior_scaling.laws.planted_fits import Task, run_tasks
+from behavior_scaling.laws.planted_fits import Draws, Task, run_tasks
 from behavior_scaling.laws.power_analysis import (
     Pair,
     Question,
@@ -87,10 +86,15 @@ def gains(
         progress: is told how far it is.
     """
     axes = {(axis.axis, axis.arm): axis for axis in design.axes}
-    before = [
-        _hits(best_told(axes[question.key], question, pair)[1], replicates)
-        for question, pair in zip(asked, draws, strict=True)
-    ]
+    worse: list[int] = []  # of each question, the world from which the plan tells worse
+    before: list[npt.NDArray[np.float64]] = []
+    for question, pair in zip(asked, draws, strict=True):
+        hits = [
+            _hits(best_told(axes[question.key], question, _only(pair, world))[1], replicates)
+            for world in (0, 1)
+        ]
+        worse.append(int(np.mean(hits[1]) < np.mean(hits[0])))
+        before.append(hits[worse[-1]])
     jobs: list[tuple[Candidate, list[int], Simulation]] = []
     tasks: dict[str, Task] = {}
     for number, candidate in enumerate(candidates, 1):
@@ -111,15 +115,22 @@ def gains(
                 replicates=replicates, seed=seed, label=label,
             )  # fmt: skip
             jobs.append((candidate, chosen, prepared))
-            tasks |= prepared.tasks
+            names = [pair[worse[i]] for i, pair in zip(chosen, prepared.names, strict=True)]
+            tasks |= {name: prepared.tasks[name] for name in names}
     found = run_tasks(tasks, workers, progress)
     out = []
     for candidate, chosen, prepared in jobs:
         own = {(axis.axis, axis.arm): axis for axis in candidate.design.axes}
-        for i, pair in zip(chosen, prepared.draws(found), strict=True):
-            new = _hits(best_told(own[asked[i].key], asked[i], pair)[1], replicates)
+        for i, names in zip(chosen, prepared.names, strict=True):
+            side: list[dict[str, Draws] | None] = [None, None]
+            side[worse[i]] = found[names[worse[i]]]
+            new = _hits(best_told(own[asked[i].key], asked[i], side)[1], replicates)
             out.append(_gain(asked[i], candidate, before[i], new))
     return sorted(out, key=lambda gain: -gain.per_flop)
+
+
+def _only(pair: Pair, world: int) -> list[dict[str, Draws] | None]:
+    return [found if i == world else None for i, found in enumerate(pair)]
 
 
 def _gain(

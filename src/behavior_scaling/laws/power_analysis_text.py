@@ -79,7 +79,7 @@ def _additions(report: PowerReport) -> Iterator[str]:
     if report.gains:
         yield (
             f"\nruns to add, by gain in chance per FLOP ({report.addition_replicates} replicates, "
-            "the plan's own noise kept)"
+            "the plan's own noise kept, the direction that it tells worse)"
         )
         yield f"  {'gain':<15}{'chance':<14}{'runs':>5}{'FLOPs':>10}{'seconds':>9}  what for"
     for gain in report.gains[:SHOWN]:
