@@ -15,6 +15,7 @@ SNAKEMAKE = snakemake --cores $(CORES) --config study=$(STUDY)
 # Snakemake's scheduler chats at every job; what is kept are the runs' own lines and the counts.
 QUIET = 2>&1 | grep --line-buffered -vE '^(Select jobs|Execute [0-9]+ jobs|Using shell|Assuming|Conda env|Building DAG)'
 SHELL := /bin/bash -o pipefail
+TESTS = tests/workflow $(filter-out tests/workflow/,$(sort $(wildcard tests/*/)))
 
 .PHONY: install reproduce test test-slow lint figures promote retry bench lock clean
 
@@ -51,7 +52,7 @@ reproduce: install
 
 test: install lint
 	@# The DAG's tests take longest in one file: they begin first, beside all the others.
-	OMP_NUM_THREADS=1 pytest tests/workflow tests -m "not slow" -n $(CORES) --dist loadfile \
+	OMP_NUM_THREADS=1 pytest $(TESTS) -m "not slow" -n $(CORES) --dist loadfile \
 	  --no-loadscope-reorder
 
 test-slow: install

@@ -1,9 +1,9 @@
 """Which added runs would help most: each candidate simulated again, ranked by gain per FLOP.
 
 Choices: a run that both plans hold has the same noise in both (common random numbers), so the gain
-in power is a paired difference and its standard error that of a paired mean; only the direction that
-the plan tells worse is simulated again, at the budget that then tells best; questions that the plan
-already answers with a chance of .95 or more get no candidates.
+in power is a paired difference and its standard error that of a paired mean; only the direction
+that the plan tells worse is simulated again, at the budget that then tells best; questions that
+the plan already answers with a chance of .95 or more get no candidates.
 """
 
 from __future__ import annotations
@@ -115,8 +115,8 @@ def gains(
                 replicates=replicates, seed=seed, label=label,
             )  # fmt: skip
             jobs.append((candidate, chosen, prepared))
-            names = [pair[worse[i]] for i, pair in zip(chosen, prepared.names, strict=True)]
-            tasks |= {name: prepared.tasks[name] for name in names}
+            needed = [pair[worse[i]] for i, pair in zip(chosen, prepared.names, strict=True)]
+            tasks |= {name: prepared.tasks[name] for name in needed}
     found = run_tasks(tasks, workers, progress)
     out = []
     for candidate, chosen, prepared in jobs:
