@@ -14,10 +14,8 @@ import argparse
 import csv
 import json
 import os
-import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +24,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import numpy as np
 import numpy.typing as npt
 from scipy import optimize
+from timing import seconds
 
 from behavior_scaling.files import write_text
 from behavior_scaling.laws.many import minimise_many
@@ -38,16 +37,6 @@ Table = tuple[Array, Array, Array]  # loss, N, D
 STARTS = 100
 WHOLE = "ours, 4500 starts at once"
 MODULE = "behavior_scaling.laws.parametric"
-
-
-def seconds(action: Callable[[], object], repeats: int) -> float:
-    """Median wall time of an action."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        action()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
 
 
 def chinchilla(path: Path) -> Table:

@@ -15,13 +15,13 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import torch
+from timing import seconds
 
 from behavior_scaling.config import ContextualizerConfig, load_study, parse_study
 from behavior_scaling.data.store import Dataset
@@ -38,16 +38,6 @@ from behavior_scaling.sweep.plan import make_plan
 
 SHAPES = ((8, 6, 1), (20, 14, 1), (44, 32, 1), (64, 48, 2), (128, 96, 2))  # d, e, layers
 BATCH, STEPS, WARM = 4, 40, 5
-
-
-def seconds(action: Callable[[], object], repeats: int) -> float:
-    """Median wall time of an action."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        action()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
 
 
 def specs(d: int, e: int, layers: int) -> tuple[EmbedderSpec, ContextualizerSpec]:

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pytest
 from scipy import optimize
 
+from behavior_scaling.laws.criteria import aicc
 from behavior_scaling.laws.curve import CurveData, curve_data
 from behavior_scaling.laws.noise import NoiseLevel
 from behavior_scaling.laws.parts import AxisParts
@@ -22,7 +23,6 @@ from behavior_scaling.laws.two_term_grid import (
     with_optimum,
 )
 from behavior_scaling.laws.two_term_joint import closed_form_optimum, law, over
-from behavior_scaling.laws.two_term_verdict import aicc
 
 Vector = npt.NDArray[np.float64]
 Curves = Callable[..., CurveData]

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,32 +14,18 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from behavior_scaling.report import style
 from behavior_scaling.report.figures import make_figure
-from behavior_scaling.report.inputs import ReportError, load_results
+from behavior_scaling.report.inputs import ReportError
 from behavior_scaling.report.names import FIGURES
+
+from .report_drawing import draw, words
 
 LOSS = "validation/restored/all/cross_entropy"
 RECALL = "validation/restored/all/recall@10"
 AXIS_FIGURES = ("allocation", "share", "batch", "negatives", "agreement", "compute")
 Edit = Callable[[str, Callable[[dict[str, Any]], None]], None]
-
-
-def draw(name: str, results_dir: Path) -> tuple[Figure, pd.DataFrame]:
-    results = load_results(results_dir, results_dir / "floors.json")
-    with style.applied():
-        figure: Figure
-        table: pd.DataFrame
-        figure, table = import_module(f"behavior_scaling.report.figures.{name}").draw(results)
-        return figure, table
-
-
-def words(figure: Figure) -> str:
-    texts = [text.get_text() for text in figure.texts]
-    texts += [text.get_text() for axes in figure.axes for text in axes.texts]
-    return " ".join(" ".join(texts).split())
 
 
 def points(axes: Axes, gid: str) -> list[tuple[float, float]]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -28,24 +27,11 @@ from behavior_scaling.report.figures.optima import JOINT, PER_AXIS
 from behavior_scaling.report.figures.surface import surface_cells
 from behavior_scaling.report.inputs import ReportError, load_results
 
+from .report_drawing import draw, words
+
 NAMES = ("surface", "optima", "critical_batch", "backtest")
 LOSS = "validation/restored/all/cross_entropy"
 Edit = Callable[[str, Callable[[dict[str, Any]], None]], None]
-
-
-def draw(name: str, results_dir: Path) -> tuple[Figure, pd.DataFrame]:
-    results = load_results(results_dir, results_dir / "floors.json")
-    with style.applied():
-        figure: Figure
-        table: pd.DataFrame
-        figure, table = import_module(f"behavior_scaling.report.figures.{name}").draw(results)
-        return figure, table
-
-
-def words(figure: Figure) -> str:
-    texts = [text.get_text() for text in figure.texts]
-    texts += [text.get_text() for axes in figure.axes for text in axes.texts]
-    return " ".join(" ".join(texts).split())
 
 
 def drawn(axes: Axes, gid: str) -> list[tuple[float, float]]:

@@ -59,6 +59,13 @@ def f_quantile(numerator: float, denominator: float) -> float:
     return float(special.fdtri(numerator, denominator, LEVEL))
 
 
+def percentile_ends(sample: Array) -> tuple[float, float]:
+    """Both ends of the 95% percentile interval of a sample [r]."""
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(sample, [tail, 1 - tail])
+    return float(low), float(high)
+
+
 def accepted_range(grid: Array, excess: Array, limit: float) -> tuple[float | None, float | None]:
     """Outermost grid values whose profile excess is at most the limit.
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from behavior_scaling.laws.arrays import LEVEL, Array, LawsError, vector
+from behavior_scaling.laws.arrays import Array, LawsError, percentile_ends, vector
 from behavior_scaling.laws.parts import nothing
 from behavior_scaling.laws.results import Estimate
 
@@ -126,8 +126,7 @@ def _costs(losses: Array, metrics: Array) -> tuple[Array, Array]:
 
 
 def _estimate(value: float, draws: Array, reason: str) -> Estimate:
-    tail = (1 - LEVEL) / 2
-    low, high = (float(end) for end in np.quantile(draws, [tail, 1 - tail]))
+    low, high = percentile_ends(draws)
     reflected = 2 * value - high, 2 * value - low
     return Estimate(
         value,

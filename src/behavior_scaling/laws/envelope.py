@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from behavior_scaling.laws.arrays import LEVEL, Array, LawsError, vector
+from behavior_scaling.laws.arrays import Array, LawsError, percentile_ends, vector
 from behavior_scaling.laws.on_table_curves import near_equal
 from behavior_scaling.laws.parts import exponential, nothing
 from behavior_scaling.laws.results import Estimate, Status
@@ -241,8 +241,7 @@ def _with_interval(
 
 
 def _estimate(value: float, sample: Array) -> Estimate:
-    tail = (1 - LEVEL) / 2
-    low, high = (float(end) for end in np.quantile(sample, [tail, 1 - tail]))
+    low, high = percentile_ends(sample)
     return Estimate(value, min(low, value), max(high, value), "converged")
 
 

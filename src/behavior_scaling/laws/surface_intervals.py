@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from behavior_scaling.laws.arrays import LEVEL, Array
+from behavior_scaling.laws.arrays import LEVEL, Array, percentile_ends
 from behavior_scaling.laws.cost_path import Best
 from behavior_scaling.laws.results import Estimate
 
@@ -42,5 +42,5 @@ def interval(value: float, sample: Array | None, like: Estimate) -> Estimate:
     """A value with the percentile interval of its draws, under another estimate's status."""
     if sample is None:
         return Estimate(value, None, None, like.status, like.reason)
-    low, high = (float(v) for v in np.quantile(sample, [TAIL, 1 - TAIL]))
+    low, high = percentile_ends(sample)
     return Estimate(value, min(low, value), max(high, value), like.status, like.reason)

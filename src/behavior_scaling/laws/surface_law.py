@@ -15,7 +15,7 @@ offset that may move with log C.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,6 @@ from behavior_scaling.laws.arrays import Array
 from behavior_scaling.laws.many import Dense
 
 INPUTS = ("n_emb", "n_ctx", "positions", "n_cand", "batch", "budget")  # divided by their mean
-PLAIN = ("unique", "uniform_share", "stage2")
 PARTS: dict[str, tuple[str, ...]] = {
     "E": ("E",),
     "context": ("log A_c", "a_c"),
@@ -54,7 +53,8 @@ def centre(inputs: Mapping[str, Array]) -> dict[str, float]:
 class SurfaceLaw:
     """The surface over n points, with some of its parts; a Model of the shared solver."""
 
-    inputs: Mapping[str, Array]  # own units, [n] each (or broadcastable): INPUTS and PLAIN
+    inputs: Mapping[str, Array]  # own units, [n] or broadcastable: INPUTS, unique,
+    # uniform_share and stage2
     reference: Mapping[str, float]
     parts: tuple[str, ...]
 
@@ -231,8 +231,3 @@ def starts(
 
 
 _LINEAR = ("E", "log A_c", "log A_e", "log G", "log H", "offset", "offset slope")
-
-
-def by_name(names: Sequence[str], theta: Array) -> dict[str, Array]:
-    """Parameter vectors [..., p] as columns [..., 1] that broadcast over points."""
-    return {name: theta[..., [i]] for i, name in enumerate(names)}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from behavior_scaling.laws.arrays import LEVEL, Array
+from behavior_scaling.laws.arrays import LEVEL, Array, percentile_ends
 from behavior_scaling.laws.curve import CurveData
 from behavior_scaling.laws.noise import error_variance, resample
 from behavior_scaling.laws.parts import exponential, nothing
@@ -50,7 +50,7 @@ def log_cubic(data: CurveData, seed: int, resamples: int) -> Estimate:
     tail = (1 - LEVEL) / 2
     if np.mean(np.isnan(minima)) > tail:
         return nothing("not identified", "redrawn noise often leaves the cubic without a minimum")
-    low, high = np.quantile(minima[~np.isnan(minima)], [tail, 1 - tail])
+    low, high = percentile_ends(minima[~np.isnan(minima)])
     return exponential(
         Estimate(
             center + half * float(minimum),

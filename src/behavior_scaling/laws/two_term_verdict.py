@@ -1,8 +1,8 @@
 """Whether a budget has an optimum: the two-term law against its monotone rivals.
 
 Each rival replaces this budget's curve (the others keep the shared law): y0 + a x^alpha,
-y0 + b x^-beta with an exponent of its own, or a constant. AICc = n log(RSS / n) + 2 k +
-2 k (k + 1) / (n - k - 1), n the runs (replicates included), k the parameters and the variance.
+y0 + b x^-beta with an exponent of its own, or a constant. In AICc (criteria.py) n counts the runs,
+replicates included, and k the parameters and the variance.
 Where the two-term law does not win, one monotone law does (over the other and the constant) and
 the profile of x* reaches that end of the grid, the optimum is 'at bound'; else 'not identified'.
 """
@@ -14,22 +14,15 @@ from dataclasses import replace
 import numpy as np
 
 from behavior_scaling.laws.arrays import lowest
+from behavior_scaling.laws.criteria import GAIN, aicc
 from behavior_scaling.laws.curve import CurveData
 from behavior_scaling.laws.parts import nothing
 from behavior_scaling.laws.results import Estimate
 from behavior_scaling.laws.two_term_grid import ALPHA_BOUNDS, BETA_BOUNDS, falling, rising, sums
 from behavior_scaling.laws.two_term_profile import Profile, lowest_free
 
-GAIN = 4.0
 FINE = 200
 SIDE = 2  # cells wanted on each side of an optimum
-
-
-def aicc(rss: float, n: int, k: int) -> float:
-    """Corrected Akaike criterion; infinite where n leaves no correction."""
-    if n - k - 1 <= 0:
-        return float("inf")
-    return n * float(np.log(rss / n)) + 2 * k + 2 * k * (k + 1) / (n - k - 1)
 
 
 def verdict(data: CurveData, fit: Profile, j: int) -> Estimate:
