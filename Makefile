@@ -17,7 +17,7 @@ QUIET = 2>&1 | grep --line-buffered -vE '^(Select jobs|Execute [0-9]+ jobs|Using
 SHELL := /bin/bash -o pipefail
 TESTS = tests/workflow $(filter-out tests/workflow/,$(sort $(wildcard tests/*/)))
 
-.PHONY: install reproduce test test-slow lint figures promote retry bench lock clean
+.PHONY: install reproduce test test-slow lint figures promote retry bench bench-peers lock clean
 
 install: $(VENV)/.installed
 
@@ -81,6 +81,9 @@ bench: install
 	python benchmarks/throughput.py
 	python benchmarks/laws_solver.py
 	python benchmarks/laws_study.py
+
+bench-peers: install
+	python benchmarks/peers/run.py
 
 lock: install
 	workflow/lock.sh

@@ -1,4 +1,4 @@
-"""Where the time of a short run goes: start-up, training steps by shape, evaluation, planning.
+"""Where the time of a short run goes: start-up, feeding, steps by shape, evaluation, planning.
 
     python benchmarks/throughput.py [--results results]
 
@@ -20,10 +20,12 @@ from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
+import numpy as np
 import torch
-from timing import seconds
+from timing import processor_seconds, seconds
 
 from behavior_scaling.config import ContextualizerConfig, load_study, parse_study
+from behavior_scaling.data.packing import packed_rows
 from behavior_scaling.data.store import Dataset
 from behavior_scaling.data.windows import TrainSampler
 from behavior_scaling.evaluate.ranking import evaluate
@@ -122,6 +124,35 @@ def start_up() -> dict[str, float]:
     return {name: seconds(partial(start, module), 3) for name, module in modules.items()}
 
 
+def jobs(config: Path, results: Path) -> list[dict[str, float]]:
+    """Start-up of a job of one short run and of a job of twenty (start_up.py), each a process."""
+    script = Path(__file__).with_name("start_up.py")
+    places = ["--config", str(config), "--results", str(results)]
+    found = []
+    for runs in (1, 20):
+        command = [sys.executable, str(script), str(runs), *places]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        found.append(json.loads(done.stdout))
+    return found
+
+
+def feeding(dataset: Dataset) -> dict[str, float]:
+    """Packing of a million windows, the plan of an epoch, and one batch, single-threaded."""
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(1, 65, 1_000_000)
+    starts = np.cumsum(lengths)
+    context = dataset.data_spec().context
+    sampler = TrainSampler(dataset, context, BATCH, 10**9, 0)
+    plan = sampler.epoch_plan(0)
+    batches = iter(sampler)
+    return {
+        "million_windows_seconds": processor_seconds(lambda: packed_rows(starts, lengths, 64), 3),
+        "epoch_plan_seconds": processor_seconds(lambda: sampler.epoch_plan(1), 9),
+        "batch_seconds": seconds(lambda: next(batches), 200),
+        "padding": 1 - plan.positions / (len(plan) * context),
+    }
+
+
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -133,6 +164,8 @@ def main() -> None:
     model, objective = build(dataset, 20, 14, 1)
     found = {
         "start_up_seconds": start_up(),
+        "jobs": jobs(args.config, args.results),
+        "feeding": feeding(dataset),
         "training": training(dataset),
         "evaluation_seconds": seconds(lambda: evaluate(model, objective, dataset), 3),
         "planning": planning(args.config, dataset.n_items),

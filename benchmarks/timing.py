@@ -15,3 +15,13 @@ def seconds(action: Callable[[], object], repeats: int) -> float:
         action()
         times.append(time.perf_counter() - start)
     return statistics.median(times)
+
+
+def processor_seconds(action: Callable[[], object], repeats: int) -> float:
+    """Median processor time of an action, which the machine's other load changes little."""
+    times = []
+    for _ in range(repeats):
+        start = time.process_time()
+        action()
+        times.append(time.process_time() - start)
+    return statistics.median(times)

@@ -11,12 +11,25 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from behavior_scaling.user_class import USER_CLASS, is_user_class, resolve
 
 PositiveInt = Annotated[int, Field(ge=1)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
+Share = Annotated[float, Field(ge=0, lt=1, description="Of the embedder; 0 for a table.")]
+
+EMBEDDERS = ("transformer", "mlp", "tabtransformer", "table")  # of a study, its own class aside
 
 
 class ConfigError(ValueError):
@@ -51,9 +64,29 @@ class DataConfig(_Part):
 class EmbedderConfig(_Part):
     """The embedder family: kind, and the widths and depths that a sweep may realise."""
 
-    kind: Literal["transformer", "mlp"] = "transformer"
-    widths: tuple[PositiveInt, ...] = (2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 24, 28, 32, 40, 48, 64)
-    depths: tuple[NonNegativeInt, ...] = (0, 1, 2)
+    kind: str = Field(
+        "transformer",
+        description="transformer, mlp, tabtransformer, table (a trained id table, counted apart), "
+        "or package.module:Class, a class of your own (docs/guide_embedder.md).",
+        json_schema_extra={"pattern": f"^({'|'.join(EMBEDDERS)}|{USER_CLASS})$"},
+    )
+    widths: tuple[PositiveInt, ...] = Field(
+        (2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 24, 28, 32, 40, 48, 64),
+        description="Widths e; a table has the contextualizer's.",
+    )
+    depths: tuple[NonNegativeInt, ...] = Field(
+        (0, 1, 2), description="Blocks; 0 = mean codes through one matrix. A table has none."
+    )
+
+    @field_validator("kind")
+    @classmethod
+    def _known(cls, kind: str, info: ValidationInfo) -> str:
+        """A user's class is resolved to its source, below the study's folder or installed."""
+        if is_user_class(kind):
+            return resolve(kind, (info.context or {}).get("folder"))
+        if kind not in EMBEDDERS:
+            raise ValueError(f"{kind!r} is none of {', '.join(EMBEDDERS)}, and no module:Class")
+        return kind
 
 
 class ContextualizerConfig(_Part):
@@ -143,8 +176,10 @@ class ExecutionConfig(_Part):
         description="Points between 5% and 100% of D, log-spaced, at which a run measures its "
         "validation loss on a sample and its gradient noise; 0 = none.",
     )
-    bundle_flops: PositiveFloat = Field(
-        5e11, description="Nominal FLOPs a job gathers from short runs; longer runs go alone."
+    bundle_seconds: PositiveFloat = Field(
+        120.0,
+        description="Estimated seconds a job gathers from short runs; longer runs go alone, and "
+        "with a small value every run does.",
     )
     checkpoint_seconds: PositiveFloat = 60.0
 
@@ -154,7 +189,7 @@ class BasePoint(_Part):
 
     budget: PositiveFloat
     parameters: PositiveFloat = Field(description="N of the nearest realisable model.")
-    share: Fraction
+    share: Share
     depth: NonNegativeInt = Field(description="Embedder depth.")
 
 
@@ -176,7 +211,7 @@ class Axis(_Part):
 class AllocationAxis(Axis):
     """Model against data at a fixed share and embedder depth: a list of N for every budget."""
 
-    share: Fraction
+    share: Share
     depth: NonNegativeInt = Field(description="Embedder depth that every cell holds.")
     parameters: tuple[tuple[PositiveFloat, ...], ...] = Field(
         description="For each budget the values of N, in order."
@@ -256,6 +291,25 @@ class Study(_Part):
         return self
 
     @model_validator(mode="after")
+    def _shares_fit_the_embedder(self) -> Self:
+        """A table does not count in N_emb; of other kinds share 0 is the share axis's control."""
+        table = self.embedder.kind == "table"
+        if table and self.axes.share is not None:
+            raise ValueError(
+                "axes.share: the embedder.kind table is counted apart, it has no share"
+            )
+        held = [(f"base.{i}", point.share, point.depth) for i, point in enumerate(self.base)]
+        if self.axes.allocation is not None:
+            axis = self.axes.allocation
+            held.append(("axes.allocation", axis.share, axis.depth))
+        for where, share, depth in held:
+            if table and (share, depth) != (0, 0):
+                raise ValueError(f"{where}: with embedder.kind table share and depth are 0")
+            if not table and share == 0:
+                raise ValueError(f"{where}.share: 0 is for embedder.kind table")
+        return self
+
+    @model_validator(mode="after")
     def _batches_hold_the_candidates(self) -> Self:
         """Draws from a batch are without replacement (model/candidates.py): M <= B L."""
         checks = [("objective.in_batch", self.objective.in_batch, self.execution.batch)]
@@ -289,15 +343,24 @@ def load_study(path: Path) -> Study:
         raw: Any = yaml.load(path.read_text(), Loader=_FloatLoader)  # noqa: S506 (safe subclass)
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not valid YAML: {error}") from error
-    return parse_study(raw, where=str(path))
+    return parse_study(raw, where=str(path), folder=path.parent)
 
 
-def parse_study(raw: Any, where: str) -> Study:
-    """Check a parsed study; `where` stands in front of every message."""
+def parse_study(raw: Any, where: str, folder: Path | None = None) -> Study:
+    """Check a parsed study.
+
+    Args:
+        raw: what its YAML says.
+        where: stands in front of every message.
+        folder: searched for an embedder class of the user's before what is installed.
+
+    Raises:
+        ConfigError: an unknown key or an impossible value, every one by its path.
+    """
     if not isinstance(raw, dict):
         raise ConfigError(f"{where}: a study is a mapping of keys, not {type(raw).__name__}")
     try:
-        return Study.model_validate(raw)
+        return Study.model_validate(raw, context={"folder": folder})
     except ValidationError as error:
         lines = [
             f"  {'.'.join(str(part) for part in item['loc']) or 'study'}: {item['msg']}"

@@ -77,3 +77,12 @@ def test_floors_stand_in_the_known_order(movies: Dataset) -> None:
     assert values["markov"]["recall@10"] == pytest.approx(0.097, abs=0.015)
     entropies = [values[floor]["cross_entropy"] for floor in ("markov", "unigram")]
     assert entropies[0] < entropies[1] < np.log(movies.n_items)
+
+
+@pytest.mark.parametrize("context", [16, 64, 256])
+def test_training_rows_are_nearly_full(movies: Dataset, context: int) -> None:
+    sampler = TrainSampler(movies, context, 4, 10**6, seed=0)
+    for epoch in range(3):
+        plan = sampler.epoch_plan(epoch)
+        assert plan.positions == movies.unique_positions
+        assert plan.positions / (len(plan) * context) > 0.99

@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from behavior_scaling.data.packing import pack, spread
+from behavior_scaling.data.packing import pack, packed_rows
 from behavior_scaling.data.windows import Batch, TrainSampler
 
 
@@ -56,7 +56,7 @@ def test_best_fit_prefers_the_tightest_row() -> None:
 
 
 def test_windows_are_written_where_they_were_packed() -> None:
-    grid = spread(np.array([30, 10]), np.array([2, 3]), 4)
+    grid = packed_rows(np.array([30, 10]), np.array([2, 3]), 4).grid()
 
     assert grid.event.tolist() == [[10, 11, 12, -1], [30, 31, -1, -1]]
     assert grid.window.tolist() == [[1, 1, 1, -1], [0, 0, -1, -1]]
@@ -79,7 +79,7 @@ def test_every_position_once_an_epoch(prepared, context: int, epoch: int) -> Non
     sizes = [1, 2, 3, 9, 17, 20]
     dataset = prepared([*own_items(sizes), (0, 0, 100)], 120)
 
-    plan = TrainSampler(dataset, context, 2, 1, seed=3).epoch_plan(epoch)
+    plan = TrainSampler(dataset, context, 2, 1, seed=3).epoch_plan(epoch).grid()
 
     inputs = Counter(dataset.items[plan.event[plan.event >= 0]].tolist())
     expected = [20 * user + place for user, size in enumerate(sizes) for place in range(size - 1)]
@@ -119,7 +119,7 @@ def test_the_offset_is_uniform(prepared) -> None:
     sampler = TrainSampler(dataset, context=4, batch=1, positions=1, seed=0)
     firsts = Counter()
     for epoch in range(400):
-        plan = sampler.epoch_plan(epoch)
+        plan = sampler.epoch_plan(epoch).grid()
         firsts[int((plan.window == plan.window[plan.event == 0]).sum())] += 1
 
     assert set(firsts) == {1, 2, 3, 4}
@@ -132,7 +132,7 @@ def test_padding_is_small_and_bears_no_loss(prepared) -> None:
     dataset = prepared([*lines, (0, 0, 100)], 50)
     sampler = TrainSampler(dataset, 32, 8, 10 * dataset.unique_positions, 0)
 
-    plan = sampler.epoch_plan(0)
+    plan = sampler.epoch_plan(0).grid()
     batch = next(iter(sampler))
 
     assert (plan.event < 0).mean() < 0.05
@@ -185,7 +185,7 @@ def test_epochs_visit_each_position_equally_often(prepared) -> None:
     sampler = TrainSampler(dataset, 8, 3, 3 * dataset.unique_positions, seed=0)
 
     assert set(pairs_of(list(sampler)).values()) <= {2, 3, 4}
-    rows = [len(sampler.epoch_plan(epoch).event) for epoch in range(3)]
+    rows = [len(sampler.epoch_plan(epoch)) for epoch in range(3)]
     exact = TrainSampler(dataset, 8, 1, 3 * dataset.unique_positions, seed=0)
     batches = list(exact)
     assert len(batches) == sum(rows)
@@ -234,7 +234,8 @@ def test_epochs_differ(prepared) -> None:
     dataset = prepared([*own_items([20] * 6), (0, 0, 100)], 120)
     sampler = TrainSampler(dataset, 8, 3, 300, 0)
 
-    assert not np.array_equal(sampler.epoch_plan(0).event, sampler.epoch_plan(1).event)
+    first, second = sampler.epoch_plan(0).grid(), sampler.epoch_plan(1).grid()
+    assert not np.array_equal(first.event, second.event)
 
 
 def test_events_after_the_cut_are_never_read(prepared) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -42,6 +45,27 @@ def test_a_table_comes_back_with_its_types(tmp_path):
     write_ranks(table, tmp_path / "ranks.parquet")
     found = read_ranks(tmp_path / "ranks.parquet")
     pd.testing.assert_frame_equal(pd.DataFrame(found.columns()), pd.DataFrame(table.columns()))
+
+
+WRITE = """
+import sys
+from pathlib import Path
+import numpy as np
+from behavior_scaling.evaluate.ranks import RankTable, write_ranks
+from behavior_scaling.evaluate.users import write_user_sums
+
+table = RankTable(**{name: np.ones(3, np.int32) for name in RankTable.__annotations__})
+write_ranks(table, Path(sys.argv[1]) / "ranks.parquet")
+write_user_sums(table.select(np.ones(3, bool)), Path(sys.argv[1]) / "users.parquet")
+print(sorted({"pandas", "torch"} & set(sys.modules)))
+"""
+
+
+def test_a_job_writes_its_files_without_pandas(tmp_path):
+    call = [sys.executable, "-c", WRITE, str(tmp_path)]
+    done = subprocess.run(call, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+    assert len(pd.read_parquet(tmp_path / "users.parquet")) == 2 * 2 * 2 * 64
 
 
 def test_a_file_of_other_columns_is_refused_by_name(tmp_path):

@@ -10,9 +10,10 @@ import torch
 from behavior_scaling.data.windows import eval_windows
 from behavior_scaling.evaluate import sample as module
 from behavior_scaling.evaluate import scoring
+from behavior_scaling.evaluate.kinds import Kinds
 from behavior_scaling.evaluate.ranking import evaluate
 from behavior_scaling.evaluate.sample import sample_cross_entropy, validation_sample
-from behavior_scaling.evaluate.scoring import Catalogue, Kinds
+from behavior_scaling.evaluate.scoring import Catalogue
 from behavior_scaling.model.objective import Objective
 from behavior_scaling.model.two_part import TwoPart
 from behavior_scaling.records.spec import ContextualizerSpec, EmbedderSpec, ObjectiveSpec

@@ -80,7 +80,7 @@ def test_order_matters() -> None:
 def test_rotation_depends_on_differences_only() -> None:
     """<R_i q, R_j k> is a function of i - j, by the textbook rotation; values don't turn."""
     head = 8
-    turn = rotation(32, 2, head)  # [L, 6, 4]
+    turn = rotation(32, 2, head).view(32, 6, 4)
     assert torch.equal(turn[:, 4:], torch.ones(32, 2, 4, dtype=torch.complex64))
     query, key = _vectors(2, head)
 

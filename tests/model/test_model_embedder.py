@@ -82,7 +82,7 @@ def _gelu(x: Tensor) -> Tensor:
 def test_plain_reference(kind: str, depth: int) -> None:
     """Float64, one item at a time, tokens repeated instead of weighted, heads in a loop."""
     width, repeats = 32, [3, 1, 2]
-    spec = EmbedderSpec(kind, width, depth)  # type: ignore[arg-type]
+    spec = EmbedderSpec(kind, width, depth)
     codes = torch.tensor([[17, 40, 300, 0]])
     weights = torch.tensor([[*map(float, repeats), 0.0]])
     shape = ContextualizerSpec("transformer", WIDTH, 1, 1)

@@ -61,7 +61,7 @@ def test_embedder_activations(spec: EmbedderSpec) -> None:
     model = TwoPart(spec, contextualizer, codes, torch.ones(100, T), 1024, seed=0)
     items = torch.arange(100)
     found = _saved_floats(model, lambda: model.item_vectors(items))
-    assert found / 100 == pytest.approx(embedder_saves(spec, T), rel=0.1)
+    assert found / 100 == pytest.approx(embedder_saves(spec, 8, T), rel=0.1)
 
 
 def test_memory_by_hand() -> None:
@@ -70,7 +70,7 @@ def test_memory_by_hand() -> None:
     objective = ObjectiveSpec("corrected", 24, 16, "mask")
     sizes: dict[str, Any] = {"batch": 2, "context": 8, "tokens": T, "n_items": 1000, "documents": 3}
     n_emb, n_ctx, grid, candidates = 128, 12 * 256 + 1, 16, 40
-    activations = grid * ((16 + 1) * 16 + 8)
+    activations = grid * ((14 + 1) * 16 + 8)
     first = memory(*shape, objective, stage=1, block_bytes=4 * 40 * 10, **sizes)
     assert first == Memory(
         weights=4 * 4 * (n_emb + n_ctx),

@@ -31,7 +31,7 @@ def test_counts_by_hand() -> None:
 )
 def test_counts_equal_the_models(kind: str, width: int, depth: int, d: int, layers: int) -> None:
     """Every trainable parameter of both parts is counted, and no other."""
-    embedder = EmbedderSpec(kind, width, depth)  # type: ignore[arg-type]
+    embedder = EmbedderSpec(kind, width, depth)
     contextualizer = ContextualizerSpec("transformer", d, layers, max(1, d // 16))
     codes = torch.arange(6).view(3, 2)
     model = TwoPart(embedder, contextualizer, codes, torch.ones(3, 2), 256, seed=0)
@@ -51,7 +51,11 @@ def test_counts_equal_the_models(kind: str, width: int, depth: int, d: int, laye
     [
         (EmbedderSpec("fixed", 8, 0), "needs width 16"),
         (EmbedderSpec("fixed", 16, 1), "depth 0"),
-        (EmbedderSpec("table", 8, 0), "known are transformer, mlp, fixed"),  # type: ignore[arg-type]
+        (
+            EmbedderSpec("table", 8, 0),
+            "table embedder gives its rows as item vectors: it needs width",
+        ),
+        (EmbedderSpec("tabel", 8, 0), "'tabel': known are transformer, mlp, tabtransformer, table"),
     ],
 )
 def test_impossible_embedders_are_refused(embedder: EmbedderSpec, message: str) -> None:

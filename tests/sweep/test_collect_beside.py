@@ -11,7 +11,7 @@ import pytest
 
 from behavior_scaling.config import Study, load_study
 from behavior_scaling.records.archive import Archive, write_archive
-from behavior_scaling.records.columns import PROBE_COLUMNS, USER_COLUMNS
+from behavior_scaling.records.columns import PROBE_COLUMNS, TIMINGS, USER_COLUMNS
 from behavior_scaling.records.record import Record, RecordError
 from behavior_scaling.records.spec import DataSpec
 from behavior_scaling.records.store import USERS, Store
@@ -78,6 +78,26 @@ def test_runs_with_a_record_are_gathered_once(study: Study, plan: Plan, store: S
     assert probes["step"].tolist() == [1, 4, 2]
     assert np.isnan(probes["validation_cross_entropy"][0])
     assert probes["validation_cross_entropy"].tolist()[1:] == [5.5, 6.5]
+
+
+def test_timings_of_old_records_are_null_where_they_lack_them(
+    study: Study, plan: Plan, tmp_path: Path
+) -> None:
+    store = Store(tmp_path / "store")
+    old, new, _ = specs = [resolve(cell, study, DATA) for cell in plan.cells[:3]]
+    rates = {"seconds": 5.0, "events_per_second": 70.0, "peak_memory_bytes": 9}
+    whole = dict.fromkeys(TIMINGS, 1.5) | {"unheard_of": 3.0}
+    commit(store, Record(old, "done", timings=rates), None)
+    commit(store, Record(new, "done", timings=whole), None)
+    runs = collect_runs(study, plan, DATA, store.load)
+    assert runs["outcome"].tolist()[:3] == ["done", "done", "missing"]
+    for name in TIMINGS:
+        first, second, missing = runs[name][:3]
+        assert (first == rates[name]) if name in rates else np.isnan(first)
+        assert second == 1.5
+        assert np.isnan(missing)
+    assert "unheard_of" not in runs
+    assert runs["id"].tolist()[:3] == [spec.id for spec in specs]
 
 
 def test_an_archive_gives_the_same_tables(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,17 @@ from behavior_scaling.records.spec import DataSpec
 from behavior_scaling.records.store import RECORD, Store
 from behavior_scaling.sizes.flops import nominal
 from behavior_scaling.sweep.bundles import bundle_path, renew_requests, request_path, write_bundle
-from behavior_scaling.sweep.cells import resolve, resolve_optimizer, unique
+from behavior_scaling.sweep.cells import Cell, resolve, resolve_optimizer, unique
 from behavior_scaling.sweep.explain import explain
 from behavior_scaling.sweep.plan import Plan, make_plan
+from behavior_scaling.sweep.seconds import (
+    BLOCK_SECONDS,
+    FLOPS_PER_SECOND,
+    RUN_SECONDS,
+    STEP_SECONDS,
+    STEPS_PER_PROBE,
+    estimated_seconds,
+)
 
 ROOT = Path(__file__).parents[2]
 V = 1682
@@ -31,7 +41,7 @@ def study_with(**axes: Any) -> Study:
     raw["embedder"] = {"kind": "transformer"}
     raw["contextualizer"] = {"kind": "transformer"}
     raw["objective"] = {"kind": "corrected", "in_batch": 256}
-    raw["execution"] |= {"batch": 8, "bundle_flops": 5e10}
+    raw["execution"] |= {"batch": 8, "bundle_seconds": 20}
     raw["base"] = [{"budget": b, "parameters": 6000, "share": 0.17, "depth": 1} for b in BUDGETS]
     raw["axes"] = axes
     return parse_study(raw, where="test")
@@ -53,6 +63,10 @@ NEGATIVES = {"budgets": [1e10], "uniform": [0, 64, 5000], "popular": [64]}
 
 def plan_with(**axes: Any) -> Plan:
     return make_plan(study_with(**axes), V)
+
+
+def seconds_of(cell: Cell) -> float:
+    return estimated_seconds(cell, context=64, probes=6)
 
 
 def test_allocation_holds_share_and_depth_and_spends_the_budget() -> None:
@@ -152,11 +166,49 @@ def test_bundles_gather_short_runs_and_wait_for_parents() -> None:
     homes = {cell.key: bundle.key for bundle in plan.bundles for cell in bundle.cells}
     assert len(homes) == sum(len(bundle.cells) for bundle in plan.bundles)
     for bundle in plan.bundles:
-        assert len(bundle.cells) == 1 or bundle.flops <= 5e10
+        assert len(bundle.cells) == 1 or bundle.seconds <= 20
+        assert bundle.seconds == pytest.approx(sum(map(seconds_of, bundle.cells)))
         needed = {homes[cell.parent.key] for cell in bundle.cells if cell.parent}
         assert needed == set(bundle.parents)
     with pytest.raises(KeyError, match="no bundle 0123"):
         plan.bundle("0123")
+
+
+def test_a_job_is_filled_before_the_next_begins() -> None:
+    plan = plan_with(allocation=ALLOCATION)
+    assert any(len(bundle.cells) > 1 for bundle in plan.bundles)
+    for bundle, following in itertools.pairwise(plan.bundles):
+        same_budget = bundle.cells[0].budget == following.cells[0].budget
+        assert not same_budget or bundle.seconds + seconds_of(following.cells[0]) > 20
+
+
+def test_a_small_value_gives_every_run_a_job_of_its_own() -> None:
+    study = study_with(allocation=ALLOCATION)
+    alone = study.execution.model_copy(update={"bundle_seconds": 1e-3})
+    bundles = make_plan(study.model_copy(update={"execution": alone}), V).bundles
+    assert [len(bundle.cells) for bundle in bundles] == [1] * 12
+
+
+def test_estimated_seconds_by_hand() -> None:
+    cell = dataclasses.replace(
+        plan_with(allocation=ALLOCATION).cells[0], positions=6401, batch=10, budget=4e10
+    )
+    assert (cell.contextualizer.layers, cell.embedder.depth) == (1, 1)
+    steps = 11  # 10 of 640 positions and one of a single position
+    flops = 4e10 / FLOPS_PER_SECOND
+    constant = STEP_SECONDS + 2 * BLOCK_SECONDS
+    assert estimated_seconds(cell, context=64, probes=0) == pytest.approx(
+        RUN_SECONDS + steps * constant + flops
+    )
+    probed = estimated_seconds(cell, context=64, probes=2)
+    assert probed == pytest.approx(
+        RUN_SECONDS + (steps + 2 * STEPS_PER_PROBE) * (constant + flops / steps)
+    )
+    # A frozen embedder costs no block; a step is probed once at most.
+    second = estimated_seconds(dataclasses.replace(cell, stage=2), context=64, probes=0)
+    assert second == pytest.approx(RUN_SECONDS + steps * (constant - BLOCK_SECONDS) + flops)
+    often = estimated_seconds(cell, context=64, probes=1000)
+    assert often == estimated_seconds(cell, context=64, probes=steps)
 
 
 def test_second_moment_half_life_is_constant_in_events() -> None:
@@ -188,6 +240,13 @@ def test_explain_names_every_cell_and_every_omission() -> None:
         assert f"{left.label} at {left.budget:g}: {left.reason}" in text
     for bundle in plan.bundles:
         assert bundle.key in text
+    by_axis = re.findall(r"^  (\w+) +(\d+) runs +([\d,]+) s$", text, re.MULTILINE)
+    runs = [cell for bundle in plan.bundles for cell in bundle.cells]
+    assert {axis for axis, _, _ in by_axis} == {cell.axis for cell in runs}
+    assert sum(int(count) for _, count, _ in by_axis) == len(runs)
+    total = sum(map(seconds_of, runs))
+    assert sum(float(s.replace(",", "")) for _, _, s in by_axis) == pytest.approx(total, abs=2)
+    assert f"about {total:,.0f} s of one core" in text
     first = plan.cells[0]
     assert f"{first.n_total:,}" in text
     assert f"{first.positions:,}" in text

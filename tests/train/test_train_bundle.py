@@ -17,7 +17,7 @@ import torch
 
 from behavior_scaling.model.step import step_loss
 from behavior_scaling.records.spec import ObjectiveSpec
-from behavior_scaling.records.store import CHECKPOINT, USERS
+from behavior_scaling.records.store import CHECKPOINT, LOG, USERS
 from behavior_scaling.train import module
 from behavior_scaling.train.bundle import train_bundle
 from behavior_scaling.train.interrupt import InterruptedRunError, stop_flag
@@ -83,6 +83,7 @@ def test_kill_9_loses_no_finished_record_and_a_resumed_run_has_the_same_numbers(
     assert sorted(file.name for file in store.path(other.id).iterdir()) == [
         "curve.csv",
         EMBEDDER,
+        LOG,
         RANKS,
         "record.json",
         USERS,
@@ -199,7 +200,7 @@ def test_what_a_run_wrote_before_it_failed_is_not_kept(run_bundle, spec, store, 
 
     monkeypatch.setattr("behavior_scaling.train.weights.save_embedder", disk_full)
     assert run_bundle([spec])[0] == ["failed"]
-    assert [file.name for file in store.path(spec.id).iterdir()] == ["record.json"]
+    assert sorted(file.name for file in store.path(spec.id).iterdir()) == [LOG, "record.json"]
     assert "no space left" in (store.load(spec.id).error or "")
 
 

@@ -103,13 +103,11 @@ def test_training_is_that_of_a_plain_loop(train, chain, spec):
         losses.append(float(result.loss.detach()))
         candidates += result.n_candidates
         executed += flops.executed(
-            spec.embedder,
             spec.contextualizer,
-            stage=1,
+            embedder=result.n_items_embedded * flops.item_flops(spec.embedder, 8, 1),
+            frozen=False,
             grid=64,
             context=16,
-            tokens=1,  # no item has a second token
-            items=result.n_items_embedded,
             positions=int(batch.valid.sum()),
             candidates=result.n_candidates,
         ).total
@@ -237,10 +235,10 @@ def test_the_checkpoint_carries_torchs_generator(chain, spec):
 
 
 def test_progress_says_step_share_loss_rate_and_time_left():
-    tally = Tally(positions=1000, seconds=2.0)
+    tally = Tally(positions=1000, seconds=2.0, flops=3e9)
     for loss in (4.0, 2.0):  # each step reaches a point of the curve
         tally.add(loss, 0.1, 100)
-    line = "step 2, 20.0% of D, loss 2.0000, 100 events/s, 8 s left"
+    line = "step 2, 20.0% of D, loss 2.0000, 100 events/s, 1.5 GFLOP/s, 8 s left"
     assert progress_line(tally) == line
     tally.add(1.5, 0.1, 10)  # this one does not
     assert "loss 1.5000" in progress_line(tally)

@@ -31,7 +31,7 @@ STUDY: dict[str, Any] = {
     "title": "Twenty short runs",
     "data": {"source": "ml-100k", "context": 32, "tokens": 8},
     "objective": {"in_batch": 64},
-    "execution": {"batch": 4, "bundle_flops": 1e9},
+    "execution": {"batch": 4, "bundle_seconds": 17},
     "axes": {
         "allocation": {
             "budgets": [1e8, 2e8],

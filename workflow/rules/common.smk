@@ -8,5 +8,5 @@ def parent_bundles(wildcards):
 
 
 def minutes(wildcards, attempt):
-    """A generous limit: a gigaflop a second, doubled on every retry."""
-    return int(5 + PLAN.bundle(wildcards.bundle).flops / 1e9 / 60) * 2 ** (attempt - 1)
+    """A generous limit: ten times the estimate, doubled on every retry."""
+    return int(5 + 10 * PLAN.bundle(wildcards.bundle).seconds / 60) * 2 ** (attempt - 1)

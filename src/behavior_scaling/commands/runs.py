@@ -45,14 +45,17 @@ def train(args: Namespace) -> int:
     from behavior_scaling.sweep.bundles import write_bundle
     from behavior_scaling.train.bundle import train_bundle
     from behavior_scaling.train.interrupt import InterruptedRunError
+    from behavior_scaling.train.job_clock import process_began
 
     study = load_study(args.config)
     dataset = Dataset.open(args.data, verify=True)
-    bundle = _plan(study).bundle(args.bundle)
+    bundle = make_plan(study, dataset.n_items).bundle(args.bundle)
     specs = [resolve(cell, study, dataset.data_spec()) for cell in bundle.cells]
     store = Store(args.store)
     try:
-        train_bundle(specs, dataset, store, study.execution.checkpoint_seconds, _log)
+        train_bundle(
+            specs, dataset, store, study.execution.checkpoint_seconds, _log, process_began()
+        )
     except InterruptedRunError as error:
         _log(f"{error}; finished runs are kept, the same command goes on")
         return 130

@@ -31,6 +31,7 @@ class Tokens:
 
     codes: NDArray[np.int32]  # [V, T] padding 0
     weights: NDArray[np.float32]  # [V, T] padding 0; a token's weight is above 0
+    columns: NDArray[np.int32]  # [V, T] number of its column in the schema; padding -1
     vocabulary: dict[str, float]  # tokens, codes (distinct), tokens_per_item, cut_items
 
 
@@ -58,14 +59,18 @@ def feature_tokens(
     ]
     codes = np.zeros((len(items), tokens), dtype=np.int32)
     weights = np.zeros((len(items), tokens), dtype=np.float32)
+    sources = np.full((len(items), tokens), -1, dtype=np.int32)
     known: dict[str, int] = {}
     lengths = np.zeros(len(items), dtype=np.int64)
     for item in range(len(items)):
         merged: dict[str, float] = {}
-        for column in columns:
+        source: list[int] = []
+        for number, column in enumerate(columns):
             for token, weight in column[item]:
                 merged[token] = merged.get(token, 0.0) + weight
+            source += [number] * (len(merged) - len(source))
         lengths[item] = len(merged)
+        sources[item, : len(source)] = source[:tokens]
         for place, (token, weight) in enumerate(list(merged.items())[:tokens]):
             if token not in known:
                 known[token] = code_of(token, codebook)
@@ -74,6 +79,7 @@ def feature_tokens(
     return Tokens(
         codes,
         weights,
+        sources,
         {
             "tokens": len(known),
             "codes": len(set(known.values())),

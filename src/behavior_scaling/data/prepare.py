@@ -18,6 +18,7 @@ from behavior_scaling.config import DataConfig
 from behavior_scaling.data import sources
 from behavior_scaling.data.events import Tables, check_tables, identity
 from behavior_scaling.data.features import feature_tokens
+from behavior_scaling.data.item_columns import ItemColumns, item_columns
 from behavior_scaling.data.split import cut_time, in_test_half, split_codes
 from behavior_scaling.data.store import (
     TRAIN,
@@ -51,7 +52,7 @@ def prepare_tables(tables: Tables, config: DataConfig, out: Path) -> Dataset:
         DataError: unusable tables, or the folder cannot be written.
     """
     tables = check_tables(tables, config.source)
-    arrays, facts = _arrays(tables, config)
+    arrays, columns, facts = _arrays(tables, config)
     meta = Meta(
         spec=DataSpec(
             source=config.source,
@@ -74,7 +75,7 @@ def prepare_tables(tables: Tables, config: DataConfig, out: Path) -> Dataset:
         },
         **facts,
     )
-    return write_dataset(out, arrays, meta)
+    return write_dataset(out, arrays, columns, meta)
 
 
 def entropy(counts: NDArray[np.int64]) -> float:
@@ -83,8 +84,8 @@ def entropy(counts: NDArray[np.int64]) -> float:
     return float(-(shares * np.log(shares)).sum())
 
 
-def _arrays(tables: Tables, config: DataConfig) -> tuple[Arrays, dict[str, Any]]:
-    """The arrays, and the facts that only their making knows: t1, U and the vocabulary."""
+def _arrays(tables: Tables, config: DataConfig) -> tuple[Arrays, ItemColumns, dict[str, Any]]:
+    """The arrays, the items' columns, and what only their making knows: t1, U, the vocabulary."""
     user, user_ids = pd.factorize(tables.events["user_id"], sort=True)
     item = pd.Index(tables.items["item_id"]).get_indexer(pd.Index(tables.events["item_id"]))
     times = tables.events["timestamp"].to_numpy()
@@ -121,7 +122,8 @@ def _arrays(tables: Tables, config: DataConfig) -> tuple[Arrays, dict[str, Any]]
         "unique_positions": int(np.maximum(train_events - 1, 0).sum()),
         "vocabulary": tokens.vocabulary,
     }
-    return arrays, facts
+    columns = item_columns(tables.items, tables.schema, counts > 0, tokens, config.codebook)
+    return arrays, columns, facts
 
 
 def _sessions(

@@ -16,7 +16,7 @@ import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,9 @@ from numpy.typing import NDArray
 from behavior_scaling.data.errors import DataError
 from behavior_scaling.files import sha256_file
 from behavior_scaling.records.spec import DataSpec
+
+if TYPE_CHECKING:
+    from behavior_scaling.data.item_columns import ItemColumns
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 SPLIT_CODES = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
@@ -106,13 +109,13 @@ class Dataset(Arrays):
             hashes: dict[str, str] = raw["files"]
         except (KeyError, TypeError) as error:
             raise DataError(f"{path / META}: lacks or misnames {error}; prepare it again") from None
+        for name in hashes if verify else ():
+            _check_file(path / name, hashes[name])
         arrays = {}
         for field in dataclasses.fields(Arrays):
             file = path / f"{field.name}.npy"
             if not file.is_file() or file.name not in hashes:
                 raise DataError(f"{file}: missing from the prepared data; prepare it again")
-            if verify and sha256_file(file) != hashes[file.name]:
-                raise DataError(f"{file}: does not have the SHA-256 that {META} states: altered")
             try:
                 mapped = np.load(file, mmap_mode="r", allow_pickle=False)
             except ValueError as error:
@@ -181,6 +184,16 @@ class Dataset(Arrays):
         """The part of a run's spec that names this data."""
         return self.meta.spec
 
+    def item_columns(self) -> ItemColumns:
+        """Which column every token comes from, and the items' numbers.
+
+        Raises:
+            DataError: the data were prepared before columns were kept.
+        """
+        from behavior_scaling.data.item_columns import open_item_columns  # imports pandas
+
+        return open_item_columns(self.path)
+
 
 def smoothed_unigram(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     """(count + 1/2) / (events + V/2) for every item [V]."""
@@ -198,7 +211,7 @@ def eligible_targets(
     return np.flatnonzero(chosen)
 
 
-def write_dataset(path: Path, arrays: Arrays, meta: Meta) -> Dataset:
+def write_dataset(path: Path, arrays: Arrays, columns: ItemColumns, meta: Meta) -> Dataset:
     """Write a data set, verify it, and put it under its name (replacing what stood there).
 
     Raises:
@@ -209,7 +222,7 @@ def write_dataset(path: Path, arrays: Arrays, meta: Meta) -> Dataset:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
-        _write_files(folder, arrays, meta)
+        _write_files(folder, arrays, columns, meta)
         Dataset.open(folder, verify=True)
         folder.chmod(0o755)
         _put_in_place(folder, path)
@@ -224,13 +237,16 @@ def write_dataset(path: Path, arrays: Arrays, meta: Meta) -> Dataset:
     return Dataset.open(path)
 
 
-def _write_files(folder: Path, arrays: Arrays, meta: Meta) -> None:
+def _write_files(folder: Path, arrays: Arrays, columns: ItemColumns, meta: Meta) -> None:
     hashes = {}
-    for field in dataclasses.fields(Arrays):
-        file = folder / f"{field.name}.npy"
-        array = np.ascontiguousarray(getattr(arrays, field.name))
+    for part, name in (
+        *((arrays, field.name) for field in dataclasses.fields(Arrays)),
+        *((columns, field.name) for field in dataclasses.fields(columns)),
+    ):
+        file = folder / f"{name}.npy"
+        array = np.ascontiguousarray(getattr(part, name))
         with file.open("wb") as handle:
-            np.save(handle, array.astype(_DTYPES.get(field.name, array.dtype)), allow_pickle=False)
+            np.save(handle, array.astype(_DTYPES.get(name, array.dtype)), allow_pickle=False)
             _flush(handle)
         hashes[file.name] = sha256_file(file)
     facts = dataclasses.asdict(meta)
@@ -238,6 +254,13 @@ def _write_files(folder: Path, arrays: Arrays, meta: Meta) -> None:
     with (folder / META).open("w", encoding="utf-8") as handle:
         handle.write(text + "\n")
         _flush(handle)
+
+
+def _check_file(file: Path, digest: str) -> None:
+    if not file.is_file():
+        raise DataError(f"{file}: missing from the prepared data; prepare it again")
+    if sha256_file(file) != digest:
+        raise DataError(f"{file}: does not have the SHA-256 that {META} states: altered")
 
 
 def _flush(handle: Any) -> None:

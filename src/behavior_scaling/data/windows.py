@@ -5,8 +5,9 @@ follower is the target.
 
 Choices (training): in every epoch each user's positions are cut at a random offset into windows
 of at most L, packed into rows of L and shuffled, all from (seed, epoch) alone, so that any
-batch can be made again; batches of B rows run on across epochs; the last one is cut so that the
-number of losses is D exactly.
+batch can be made again; an epoch is planned when its first row is asked for, and its positions
+are written out batch by batch; batches of B rows run on across epochs; the last one is cut so
+that the number of losses is D exactly.
 Choices (evaluation): windows at a stride of half of L, so that each target is scored once and
 sees at least min(history, L/2) events; packed into rows as in training, in a fixed order.
 """
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from behavior_scaling.data.packing import Grid, spread
+from behavior_scaling.data.packing import Grid, PackedRows, packed_rows
 from behavior_scaling.data.ragged import ragged
 from behavior_scaling.data.store import Dataset, EvalSplit
 
@@ -91,9 +92,9 @@ class TrainSampler:
         self._row = 0
         self._step = 0
         self._consumed = 0
-        self._plan = self.epoch_plan(0)
+        self._plan: PackedRows | None = None  # of the epoch, once a row of it is asked for
 
-    def epoch_plan(self, epoch: int) -> Grid:
+    def epoch_plan(self, epoch: int) -> PackedRows:
         """The rows of an epoch, in the order in which they are handed out."""
         rng = np.random.default_rng([self.seed, epoch])
         size = self.context
@@ -105,8 +106,8 @@ class TrainSampler:
         shuffled = rng.permutation(len(owner))
         starts = (self._first[owner] + start)[shuffled]
         lengths = (end - start)[shuffled]
-        grid = spread(starts, lengths, size)
-        return grid[rng.permutation(len(grid.event))]
+        rows = packed_rows(starts, lengths, size)
+        return rows[rng.permutation(len(rows))]
 
     def __iter__(self) -> Iterator[Batch]:
         """Batches from the present state on."""
@@ -137,24 +138,25 @@ class TrainSampler:
         """
         plan = self.epoch_plan(epoch)
         rng = np.random.default_rng([self.seed, epoch, count])
-        n_rows = len(plan.event)
         for number in range(count):
-            rows = rng.choice(n_rows, self.batch, replace=self.batch > n_rows)
-            yield self._batch(plan[rows], epoch * count + number, 0)
+            rows = rng.choice(len(plan), self.batch, replace=self.batch > len(plan))
+            yield self._batch(plan[rows].grid(), epoch * count + number, 0)
 
     def _take_rows(self) -> Grid:
         """The next B rows, over the ends of as many epochs as it takes."""
         taken = []
         wanted = self.batch
         while wanted:
-            if self._row == len(self._plan.event):
+            if self._plan is None:
+                self._plan = self.epoch_plan(self._epoch)
+            elif self._row == len(self._plan):
                 self._epoch += 1
                 self._row = 0
                 self._plan = self.epoch_plan(self._epoch)
             rows = self._plan[self._row : self._row + wanted]
-            self._row += len(rows.event)
-            wanted -= len(rows.event)
-            taken.append(rows)
+            self._row += len(rows)
+            wanted -= len(rows)
+            taken.append(rows.grid())
         return Grid(
             np.concatenate([rows.event for rows in taken]),
             np.concatenate([rows.window for rows in taken]),
@@ -181,7 +183,7 @@ class TrainSampler:
                 raise ValueError(f"the sampler's state has {name} {state[name]}, not {value}")
         self._epoch, self._row = state["epoch"], state["row"]
         self._step, self._consumed = state["step"], state["consumed"]
-        self._plan = self.epoch_plan(self._epoch)
+        self._plan = None
 
     def _settings(self) -> dict[str, int]:
         names = ("context", "batch", "positions", "seed")
@@ -205,9 +207,9 @@ def eval_windows(
     if context < 2 or rows < 1:
         raise ValueError(f"context must be at least 2 and rows at least 1, got {context}, {rows}")
     start, length, scored_from = _eval_cuts(dataset, split, context)
-    grid = spread(start, length, context)
-    for first in range(0, len(grid.event), rows):
-        part = grid[first : first + rows]
+    packed = packed_rows(start, length, context)
+    for first in range(0, len(packed), rows):
+        part = packed[first : first + rows].grid()
         present = part.event >= 0
         inputs, targets = _pairs(dataset.items, part.event)
         target = np.where(present, part.event + 1, -1)

@@ -19,7 +19,10 @@ from torch import Tensor
 from behavior_scaling.data.store import Dataset
 from behavior_scaling.data.windows import EvalBatch, eval_windows
 from behavior_scaling.evaluate.baskets import basket_rows
+from behavior_scaling.evaluate.kinds import Groups, kinds_of
+from behavior_scaling.evaluate.lists import Coverage
 from behavior_scaling.evaluate.ranks import (
+    SCORES,
     SPLITS,
     Metrics,
     RankTable,
@@ -29,26 +32,24 @@ from behavior_scaling.evaluate.ranks import (
 )
 from behavior_scaling.evaluate.scoring import (
     Catalogue,
-    Kinds,
-    block_rows,
-    count,
-    count_pairs,
-    log_partition,
-    recommended,
+    Reader,
+    Restored,
+    Restoring,
+    restored_of,
     scored_states,
 )
 from behavior_scaling.evaluate.slices import popularity_head
+from behavior_scaling.evaluate.tally import Asked, Counted, NonFiniteScoresError, Tally
 from behavior_scaling.model.objective import Objective
 from behavior_scaling.model.two_part import TwoPart
 
+__all__ = ["Evaluation", "NonFiniteScoresError", "evaluate", "listed_events"]
+
 LISTS = 5_000
 LIST_LENGTH = 10
+COUNTED = ("higher", "equal", "logp")
 
 Columns = dict[str, npt.NDArray[Any]]
-
-
-class NonFiniteScoresError(ArithmeticError):
-    """The model gives a score that is NaN or infinite."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,9 @@ def evaluate(model: TwoPart, objective: Objective, dataset: Dataset) -> Evaluati
         NonFiniteScoresError: a score is NaN or infinite.
     """
     with torch.inference_mode():
-        catalogue = Catalogue(Kinds(dataset), model.catalogue_vectors())
-        passes = [_SplitPass(model, objective, dataset, catalogue, split) for split in SPLITS]
+        catalogue = Catalogue(kinds_of(dataset, model), model.catalogue_vectors())
+        restored = restored_of(objective, catalogue)
+        passes = [_SplitPass(model, dataset, catalogue, restored, split) for split in SPLITS]
         tables = [one.run() for one in passes]
     coverage: dict[str, float] = {}
     for one in passes:
@@ -90,21 +92,26 @@ class _SplitPass:
     def __init__(
         self,
         model: TwoPart,
-        objective: Objective,
         dataset: Dataset,
         catalogue: Catalogue,
+        restored: Restored | None,
         split: Split,
     ):
         self._model = model
-        self._objective = objective
         self._dataset = dataset
         self._catalogue = catalogue
+        self._restored = restored
         self._device = catalogue.vectors.device
         self._split = split
         self._listed = np.zeros(dataset.n_events, dtype=bool)
         self._listed[listed_events(dataset.eval_events(split))] = True
         self._head = popularity_head(dataset.train_counts)
-        self._covered: dict[Score, Tensor] = {}
+        groups: dict[Score, Groups] = {"raw": catalogue.kinds}
+        if restored is not None:
+            groups["restored"] = restored.groups
+        self._covered: dict[Score, Coverage] = {
+            score: Coverage(group, LIST_LENGTH, self._device) for score, group in groups.items()
+        }
         self._parts: list[Columns] = []
 
     def run(self) -> RankTable:
@@ -113,32 +120,24 @@ class _SplitPass:
             self._batch(batch)
         merged = {k: np.concatenate([part[k] for part in self._parts]) for k in self._parts[0]}
         order = np.lexsort((merged["event"], merged["state"], merged["basket"]))
-        return RankTable(**{name: values[order] for name, values in merged.items()})
+        columns = {name: values[order] for name, values in merged.items()}
+        if self._restored is None:
+            columns |= {f"{name}_restored": columns[f"{name}_raw"] for name in COUNTED}
+        return RankTable(**columns)
 
     def coverage(self) -> dict[str, float]:
         """Distinct items in the lists over V, by metric name."""
+        shares = {score: covered.share() for score, covered in self._covered.items()}
         return {
-            f"{self._split}/{score}/all/coverage@{LIST_LENGTH}": int(covered.sum()) / len(covered)
-            for score, covered in self._covered.items()
+            f"{self._split}/{score}/all/coverage@{LIST_LENGTH}": shares.get(score, shares["raw"])
+            for score in SCORES
         }
 
     def _batch(self, batch: EvalBatch) -> None:
+        """Rank P positions and the items of the baskets that open at some of them."""
         states = scored_states(self._model, self._catalogue, batch)
-        size = block_rows(self._dataset.n_items)
         event, user = batch.event[batch.valid], batch.user[batch.valid]
         start = batch.session_start[batch.valid]
-        for first in range(0, len(event), size):
-            part = slice(first, first + size)
-            self._block(states[part], event[part], user[part], start[part])
-
-    def _block(
-        self,
-        states: Tensor,
-        event: npt.NDArray[np.int64],
-        user: npt.NDArray[np.int32],
-        start: npt.NDArray[np.bool_],
-    ) -> None:
-        """Rank one block of P states and the baskets that open in it."""
         opening = np.flatnonzero(start)
         baskets = basket_rows(self._dataset, event[opening])
         rows = np.concatenate([np.arange(len(event)), opening[baskets.opening]])  # [P + R]
@@ -155,39 +154,55 @@ class _SplitPass:
             "cold": self._dataset.train_counts[item] == 0,
             "head": self._head[item],
         }
-        raw = self._catalogue.scores(states)
-        columns |= self._score("raw", raw, event, rows, item)
-        restored = self._objective.restored(raw)
-        if restored is raw:
-            self._covered["restored"] = self._covered["raw"]
-            columns |= {f"{k}_restored": columns[f"{k}_raw"] for k in ("higher", "equal", "logp")}
-        else:
-            columns |= self._score("restored", restored, event, rows, item)
+        # A basket opens with its position's own target, which is counted once.
+        again = (scored == event[rows]) & columns["basket"]
+        place = np.where(again, rows, np.cumsum(~again) - 1)
+        found = self._counted(states, rows[~again], item[~again], self._listed[event])
+        for score, counted in found.items():
+            columns |= {f"{name}_{score}": getattr(counted, name)[place] for name in COUNTED}
         self._parts.append(columns)
 
-    def _score(
+    def _counted(
         self,
-        score: Score,
-        scores: Tensor,
-        event: npt.NDArray[np.int64],
+        states: Tensor,
         rows: npt.NDArray[np.int64],
         item: npt.NDArray[np.int64],
-    ) -> Columns:
-        partition = log_partition(scores)
-        if not bool(partition.isfinite().all()):
-            raise NonFiniteScoresError(f"{self._split}: the {score} scores are not all finite")
-        listed = torch.from_numpy(self._listed[event]).to(self._device)
-        covered = recommended(scores[listed], LIST_LENGTH)
-        self._covered[score] = covered | self._covered.get(score, torch.zeros_like(covered))
-        targets = torch.from_numpy(item).to(self._device)
-        where, n = torch.from_numpy(rows).to(self._device), len(event)
-        parts = [
-            count(scores, partition, targets[:n]),
-            count_pairs(scores, partition, where[n:], targets[n:]),
+        listed: npt.NDArray[np.bool_],
+    ) -> dict[Score, Counted]:
+        """Counts of n (state, item) pairs by score; the first P pairs are one a state."""
+        count, size = len(states), self._catalogue.rows()
+        blocks = [slice(at, min(at + size, count)) for at in range(0, count, size)]
+        pairs = [
+            np.concatenate(
+                [
+                    np.arange(block.start, block.stop),
+                    count + np.arange(*np.searchsorted(rows[count:], [block.start, block.stop])),
+                ]
+            )
+            for block in blocks
         ]
+        tallies: dict[Score, list[Tally]] = {score: [] for score in self._covered}
+        readers: list[list[Reader]] = []
+        for block, pair in zip(blocks, pairs, strict=True):
+            asked = Asked(
+                torch.from_numpy(rows[pair] - block.start).to(self._device),
+                torch.from_numpy(item[pair]).to(self._device),
+                torch.from_numpy(np.flatnonzero(listed[block])).to(self._device),
+            )
+            for score, covered in self._covered.items():
+                scratch = self._catalogue.scratch
+                length = block.stop - block.start
+                tallies[score].append(Tally(asked, length, covered.groups, scratch, covered))
+            readers.append(list(tallies["raw"][-1].readers))
+            if self._restored is not None:
+                readers[-1].append(Restoring(self._restored, tallies["restored"][-1].readers))
+        self._catalogue.read([states[block] for block in blocks], readers)
+        back = np.argsort(np.concatenate(pairs))
         return {
-            f"{name}_{score}": np.concatenate([getattr(part, name).cpu().numpy() for part in parts])
-            for name in ("higher", "equal", "logp")
+            score: Counted.concatenate(
+                [tally.counted(f"{self._split}: the {score}") for tally in parts]
+            ).take(back)
+            for score, parts in tallies.items()
         }
 
 

@@ -66,10 +66,7 @@ class RankTable:
 
 def write_ranks(table: RankTable, path: Path) -> None:
     """Write the ranks file, whole or not at all."""
-    import pandas as pd
-
-    with replacing(path) as temporary:
-        pd.DataFrame(table.columns()).to_parquet(temporary, compression="zstd", index=False)
+    write_columns(table.columns(), path)
 
 
 def read_ranks(path: Path) -> RankTable:
@@ -78,14 +75,38 @@ def read_ranks(path: Path) -> RankTable:
     Raises:
         ValueError: a column is missing or unknown; the message names the file and the columns.
     """
-    import pandas as pd
+    import pyarrow.parquet
 
-    frame = pd.read_parquet(path)
+    found = pyarrow.parquet.read_table(path)
     expected = {field.name for field in fields(RankTable)}
-    odd = sorted(set(frame.columns) ^ expected)
+    odd = sorted(set(found.column_names) ^ expected)
     if odd:
         raise ValueError(f"{path}: not a ranks file: columns {odd} are missing or unknown")
-    return RankTable(**{name: frame[name].to_numpy() for name in sorted(expected)})
+    return RankTable(**{name: found[name].to_numpy() for name in sorted(expected)})
+
+
+def write_columns(columns: Mapping[str, npt.NDArray[Any]], path: Path) -> None:
+    """Write columns of one length to a Parquet file, whole or not at all."""
+    import pyarrow
+    import pyarrow.parquet
+
+    # From buffers, for pyarrow.array imports pandas.
+    arrays = []
+    for values in columns.values():
+        if values.dtype.kind == "U":
+            kind = pyarrow.utf8()
+            texts = [text.encode() for text in values.tolist()]
+            ends = np.cumsum([0, *map(len, texts)], dtype=np.int32)
+            parts = [ends, np.frombuffer(b"".join(texts), np.uint8)]
+        else:
+            kind = pyarrow.from_numpy_dtype(values.dtype)
+            bits = values.dtype == bool
+            parts = [np.packbits(values, bitorder="little") if bits else values]
+        buffers = [pyarrow.py_buffer(np.ascontiguousarray(part)) for part in parts]
+        arrays.append(pyarrow.Array.from_buffers(kind, len(values), [None, *buffers]))
+    table = pyarrow.Table.from_arrays(arrays, names=list(columns))
+    with replacing(path) as temporary:
+        pyarrow.parquet.write_table(table, temporary, compression="zstd")
 
 
 def metrics_from_ranks(table: RankTable) -> Metrics:
@@ -101,8 +122,7 @@ def metrics_from_ranks(table: RankTable) -> Metrics:
         positions = table.select((table.split == code) & ~table.basket)
         baskets = table.select((table.split == code) & table.basket)
         masks = slice_masks({flag: getattr(positions, flag) for flag in FLAGS})
-        for score in SCORES:
-            values = position_values(positions, score)
+        for score, values in values_by_score(positions).items():
             for name, mask in masks.items():
                 found = _slice_metrics(values, positions.user, mask)
                 if name == "session_start":
@@ -123,15 +143,26 @@ def position_values(table: RankTable, score: Score) -> dict[str, npt.NDArray[np.
     return rank_metrics(*_counts(table, score)) | {"cross_entropy": -logp.astype(np.float64)}
 
 
+def values_by_score(table: RankTable) -> dict[Score, dict[str, npt.NDArray[np.float64]]]:
+    """Position values of both scores, made once where the two are the same."""
+    raw = position_values(table, "raw")
+    same = all(
+        np.array_equal(getattr(table, f"{name}_raw"), getattr(table, f"{name}_restored"))
+        for name in ("higher", "equal", "logp")
+    )
+    return {"raw": raw, "restored": raw if same else position_values(table, "restored")}
+
+
 def _slice_metrics(
     values: Mapping[str, npt.NDArray[np.float64]],
     user: npt.NDArray[np.int32],
     mask: npt.NDArray[np.bool_],
 ) -> Metrics:
     n = int(mask.sum())
-    found: Metrics = {
-        name: float(np.mean(value[mask])) if n else None for name, value in values.items()
-    }
+    found: Metrics = dict.fromkeys(values)
+    if n:
+        means = np.compress(mask, np.stack(list(values.values())), axis=1).mean(axis=1)
+        found = dict(zip(values, means.tolist(), strict=True))
     return found | {"n_positions": n, "n_users": len(np.unique(user[mask]))}
 
 

@@ -13,16 +13,11 @@ from dataclasses import fields
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from behavior_scaling.data.store import Dataset
 from behavior_scaling.data.windows import EvalBatch, eval_windows
-from behavior_scaling.evaluate.scoring import (
-    Catalogue,
-    block_rows,
-    log_partition,
-    scored_states,
-)
+from behavior_scaling.evaluate.counting import Own, Partition
+from behavior_scaling.evaluate.scoring import Catalogue, Restoring, restored_of, scored_states
 from behavior_scaling.model.objective import Objective
 from behavior_scaling.model.two_part import TwoPart
 
@@ -46,13 +41,15 @@ def sample_cross_entropy(
     """Mean full-catalogue cross-entropy of the restored score over a sample, nats an event."""
     states = scored_states(model, catalogue, sample)  # [P, d]
     targets = torch.from_numpy(sample.targets[sample.valid]).to(states.device)  # [P]
-    size = block_rows(objective.n_items)
-    total = 0.0
-    for part, items in zip(torch.split(states, size), torch.split(targets, size), strict=True):
-        total += _summed(objective.restored(catalogue.scores(part)), items)
+    restored = restored_of(objective, catalogue)
+    groups = catalogue.kinds if restored is None else restored.groups
+    blocks = torch.split(states, catalogue.rows())
+    found: list[tuple[Own, Partition]] = []
+    for some in torch.split(targets, catalogue.rows()):
+        rows = torch.arange(len(some), device=states.device)
+        partition = Partition(len(some), groups, catalogue.scratch, states.device)
+        found.append((Own(groups, rows, some), partition))
+    readers = [pair if restored is None else (Restoring(restored, pair),) for pair in found]
+    catalogue.read(blocks, readers)
+    total = sum(float((partition.value() - own.value).sum()) for own, partition in found)
     return total / len(targets)
-
-
-def _summed(scores: Tensor, targets: Tensor) -> float:
-    own = scores.gather(1, targets[:, None])[:, 0]
-    return float((log_partition(scores) - own).double().sum())

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from behavior_scaling.evaluate.ranks import SCORES, SPLITS, RankTable, position_values
+from behavior_scaling.evaluate.ranks import SPLITS, RankTable, values_by_score, write_columns
 from behavior_scaling.evaluate.slices import FLAGS, slice_masks
-from behavior_scaling.files import replacing
 from behavior_scaling.records.columns import USER_COLUMNS, USER_SUMS
 
 if TYPE_CHECKING:
@@ -49,26 +48,28 @@ def user_sums(table: RankTable) -> pd.DataFrame:
     """
     import pandas as pd
 
-    parts = []
-    for split, code in SPLITS.items():
-        positions = table.select((table.split == code) & ~table.basket)
-        masks = slice_masks({flag: getattr(positions, flag) for flag in FLAGS})
-        group = group_of(positions.user)
-        for score in SCORES:
-            values = position_values(positions, score)
-            for name in SLICES:
-                mask = masks[name]
-                sums = {
-                    metric: np.bincount(group[mask], values[metric][mask], GROUPS)
-                    for metric in USER_SUMS
-                }
-                keys = {"split": split, "slice": name, "score": score, "group": range(GROUPS)}
-                counts = {"n_positions": np.bincount(group[mask], minlength=GROUPS)}
-                parts.append(pd.DataFrame(keys | counts | sums))
-    return pd.concat(parts, ignore_index=True)[list(USER_COLUMNS)]
+    return pd.DataFrame(_columns(table))
 
 
 def write_user_sums(table: RankTable, path: Path) -> None:
     """Write the file of sums, whole or not at all."""
-    with replacing(path) as temporary:
-        user_sums(table).to_parquet(temporary, compression="zstd", index=False)
+    write_columns(_columns(table), path)
+
+
+def _columns(table: RankTable) -> dict[str, npt.NDArray[Any]]:
+    parts: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in USER_COLUMNS}
+    for split, code in SPLITS.items():
+        positions = table.select((table.split == code) & ~table.basket)
+        masks = slice_masks({flag: getattr(positions, flag) for flag in FLAGS})
+        group = group_of(positions.user)
+        for score, values in values_by_score(positions).items():
+            for name in SLICES:
+                mask = masks[name]
+                for key, value in {"split": split, "slice": name, "score": score}.items():
+                    parts[key].append(np.full(GROUPS, value))
+                parts["group"].append(np.arange(GROUPS))
+                parts["n_positions"].append(np.bincount(group[mask], minlength=GROUPS))
+                for metric in USER_SUMS:
+                    sums = np.bincount(group[mask], values[metric][mask], GROUPS)
+                    parts[metric].append(sums)
+    return {name: np.concatenate(found) for name, found in parts.items()}

@@ -1,4 +1,4 @@
-"""Multi-head attention and the pre-norm block that both transformers are made of.
+"""The pre-norm block that both transformers are made of, and its attention.
 
 Choices: one matrix for queries, keys and values; torch's scaled_dot_product_attention with an
 additive float mask that the caller builds once a batch (measured as fast as `is_causal`, and
@@ -13,13 +13,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from behavior_scaling.model.layers import Matrix, Mlp, rms_norm
+from behavior_scaling.model.fused import add_linear, norm_linear
+from behavior_scaling.model.layers import Matrix, Mlp
+from behavior_scaling.model.token_rows import TokenRows
 
 ROTARY_BASE = 10_000.0
 
 
 def rotation(context: int, heads: int, head_width: int) -> Tensor:
-    """Rotary factors, complex64 [L, 3 heads, head_width / 2]: queries, keys, and 1 for values.
+    """Rotary factors, complex64 [L, 3 d / 2]: of queries and keys head by head, 1 for values.
 
     Source: RoFormer, arXiv 2104.09864, with pairs of neighbouring dimensions.
     """
@@ -27,11 +29,11 @@ def rotation(context: int, heads: int, head_width: int) -> Tensor:
     angles = torch.arange(context, dtype=torch.float64)[:, None] * ROTARY_BASE**-pairs
     turned = torch.polar(torch.ones_like(angles), angles)[:, None, :].expand(-1, 2 * heads, -1)
     values = torch.ones(context, heads, head_width // 2, dtype=turned.dtype)
-    return torch.cat([turned, values], dim=1).to(torch.complex64)
+    return torch.cat([turned, values], dim=1).flatten(1).to(torch.complex64)
 
 
 class Attention(nn.Module):
-    """Attention of `heads` heads over rows of positions."""
+    """x + attention of `heads` heads over the normed rows of x."""
 
     def __init__(self, width: int, heads: int, generator: torch.Generator, gain: float):
         super().__init__()
@@ -39,18 +41,25 @@ class Attention(nn.Module):
         self.qkv = Matrix(width, 3 * width, generator)
         self.out = Matrix(width, width, generator, gain)
 
-    def forward(self, x: Tensor, mask: Tensor, turn: Tensor | None) -> Tensor:
-        """x [B, L, d], mask float broadcastable to [B, heads, L, L], turn [L, 3 heads, .]."""
-        rows, length, width = x.shape
-        qkv: Tensor = self.qkv(x)
-        if turn is not None:
-            pairs = torch.view_as_complex(qkv.float().view(rows, length, 3 * self.heads, -1, 2))
-            qkv = torch.view_as_real(pairs * turn)
-        heads = qkv.reshape(rows, length, 3, self.heads, -1).transpose(1, 3)  # [B, h, 3, L, .]
-        query, key, value = heads.unbind(2)
-        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        out: Tensor = self.out(mixed.transpose(1, 2).reshape(rows, length, width))
-        return out
+    def forward(
+        self, x: Tensor, mask: Tensor, turn: Tensor | None, rows: TokenRows | None
+    ) -> Tensor:
+        """As of Block."""
+        qkv = norm_linear(x, self.qkv.weight, turn)
+        if rows is None:
+            mixed = attend(qkv, mask, self.heads)
+        else:
+            mixed = rows.gather(attend(rows.spread(qkv), mask, self.heads))
+        return add_linear(x, mixed, self.out.weight)
+
+
+def attend(qkv: Tensor, mask: Tensor, heads: int) -> Tensor:
+    """Queries, keys and values [B, L, 3 d] -> mixed values [B, L, d]."""
+    rows, length, width = qkv.shape
+    parts = qkv.view(rows, length, 3, heads, -1).transpose(1, 3)  # [B, heads, 3, L, .]
+    query, key, value = parts.unbind(2)
+    mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+    return mixed.transpose(1, 2).reshape(rows, length, width // 3)
 
 
 class Block(nn.Module):
@@ -61,8 +70,20 @@ class Block(nn.Module):
         self.attention = Attention(width, heads, generator, gain)
         self.mlp = Mlp(width, generator, gain)
 
-    def forward(self, x: Tensor, mask: Tensor, turn: Tensor | None = None) -> Tensor:
-        """[B, L, d] -> [B, L, d]."""
-        x = x + self.attention(rms_norm(x), mask, turn)
-        out: Tensor = x + self.mlp(rms_norm(x))
+    def forward(
+        self,
+        x: Tensor,
+        mask: Tensor,
+        turn: Tensor | None = None,
+        rows: TokenRows | None = None,
+    ) -> Tensor:
+        """x to the same shape.
+
+        Args:
+            x: [B, L, d]; with `rows`, tokens [S, d].
+            mask: float, broadcastable to [B, heads, L, L]: added to attention's scores.
+            turn: complex64 [L, 3 d / 2] from `rotation`, or None.
+            rows: where attention sees the tokens, or None.
+        """
+        out: Tensor = self.mlp(self.attention(x, mask, turn, rows))
         return out

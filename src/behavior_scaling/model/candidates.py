@@ -34,6 +34,8 @@ class Candidates:
     def columns(self, items: Tensor) -> Tensor:
         """Positions of items (any shape) in the set; n where an item is no candidate."""
         size = self.items.shape[0]
+        if size == 0:
+            return torch.zeros_like(items)
         at = torch.searchsorted(self.items, items)
         found = self.items[at.clamp(max=size - 1)] == items
         return torch.where(found, at, size)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from behavior_scaling.model.attention import Block, rotation
-from behavior_scaling.model.layers import rms_norm
+from behavior_scaling.model.fused import rms_norm
 from behavior_scaling.records.spec import ContextualizerSpec
 
 
@@ -47,7 +47,7 @@ class Contextualizer(nn.Module):
         if self.turn.shape[0] < length:
             self.turn = rotation(length, self.heads, self.head_width).to(vectors.device)
         mask = attention_mask(document)
-        x = vectors
+        x = vectors if vectors.dtype == torch.float64 else vectors.float()  # the residual
         for block in self.blocks:
             x = block(x, mask, self.turn[:length])
         return rms_norm(x)

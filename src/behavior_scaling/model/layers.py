@@ -14,14 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from behavior_scaling.model.fused import add_mlp
 from behavior_scaling.sizes.parameters import MLP_RATIO
-
-EPSILON = 1e-6
-
-
-def rms_norm(x: Tensor) -> Tensor:
-    """x [..., d] over its root mean square along the last dimension."""
-    return functional.rms_norm(x, (x.shape[-1],), eps=EPSILON)
 
 
 class Matrix(nn.Module):
@@ -38,7 +32,7 @@ class Matrix(nn.Module):
 
 
 class Mlp(nn.Module):
-    """Width to 4 width, GELU, and back; `gain` scales the matrix that writes to the residual."""
+    """x + MLP(norm x), the hidden layer 4 widths and GELU; `gain` scales the last matrix."""
 
     def __init__(self, width: int, generator: torch.Generator, gain: float):
         super().__init__()
@@ -47,6 +41,4 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., width] -> [..., width]."""
-        hidden: Tensor = self.up(x)
-        out: Tensor = self.down(functional.gelu(hidden))
-        return out
+        return add_mlp(x, self.up.weight, self.down.weight)

@@ -16,7 +16,9 @@ import torch
 from torch import Tensor
 
 from behavior_scaling.model.candidates import Candidates, draw, log_inclusion
-from behavior_scaling.model.cross_entropy import cross_entropy
+from behavior_scaling.model.cross_entropy import Terms, cross_entropy
+from behavior_scaling.model.logit_tiles import Exclusions
+from behavior_scaling.model.shards import Shards
 from behavior_scaling.records.spec import ObjectiveSpec
 
 
@@ -24,10 +26,9 @@ from behavior_scaling.records.spec import ObjectiveSpec
 class Sequences:
     """Which items each sequence of the batch holds, as pairs of a sequence and an item."""
 
-    of_position: Tensor  # int64 [P], the sequence of every scored position, in 0..count-1
+    of_position: Tensor  # int64 [P], the sequence of every scored position
     sequence: Tensor  # int64 [S]
     item: Tensor  # int64 [S]
-    count: int
 
 
 class Objective:
@@ -79,6 +80,9 @@ class Objective:
         candidates: Candidates,
         candidate_vectors: Tensor,
         sequences: Sequences,
+        *,
+        table: bool = False,
+        shards: Shards | None = None,
     ) -> Tensor:
         """Mean loss over positions, nats.
 
@@ -86,41 +90,36 @@ class Objective:
             queries: [P, d], scaled so that a score is a plain dot product.
             targets: int64 [P].
             target_vectors: [P, d].
-            candidates: the step's set, n items.
+            candidates: the step's set, n items; with shards, those that this process holds.
             candidate_vectors: [n, d], in the order of `candidates.items`.
             sequences: which items each sequence holds; read under same_sequence = mask.
+            table: `candidate_vectors` is the frozen catalogue [V, d], from which the candidates
+                are taken without copying them all.
+            shards: the processes among which the set is cut; positions are the same in all.
         """
+        rows = candidates.items if table else None
         if candidates.everything:
             apart = torch.zeros(targets.shape[0], device=queries.device)
-            return cross_entropy(
-                queries, target_vectors, candidate_vectors, None, None, None, apart
-            )
+            terms = Terms(apart, rows=rows, shards=shards)
+            return cross_entropy(queries, target_vectors, candidate_vectors, terms)
         correction, target_correction = None, None
         if self.spec.kind == "corrected":
             correction = -self.log_pi[candidates.items]
             target_correction = -self.log_pi[targets]
-        bias, rows, apart = self._exclusions(targets, candidates, correction, sequences)
-        return cross_entropy(
-            queries, target_vectors, candidate_vectors, bias, rows, target_correction, apart
-        )
+        exclusions = None
+        if self.spec.same_sequence == "mask":
+            exclusions = exclude(candidates, sequences)
+            apart = torch.ones(targets.shape[0], device=queries.device)
+        else:
+            found = candidates.columns(targets) < candidates.items.shape[0]
+            apart = 1 - (found.float() if shards is None else shards.anywhere(found.float()))
+        terms = Terms(apart, target_correction, correction, exclusions, rows, shards)
+        return cross_entropy(queries, target_vectors, candidate_vectors, terms)
 
-    def _exclusions(
-        self,
-        targets: Tensor,
-        candidates: Candidates,
-        correction: Tensor | None,
-        sequences: Sequences,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Bias [G, n], row of every position [P], and whether its target stands apart [P]."""
-        size = candidates.items.shape[0]
-        device = targets.device
-        if self.spec.same_sequence == "keep":
-            row = torch.zeros(size, device=device) if correction is None else correction
-            apart = (candidates.columns(targets) == size).float()
-            return row[None], torch.zeros_like(targets), apart
-        bias = torch.zeros(sequences.count, size + 1, device=device)
-        if correction is not None:
-            bias[:, :size] = correction
-        # Column `size` takes the items that are no candidates, and is cut off.
-        bias[sequences.sequence, candidates.columns(sequences.item)] = -torch.inf
-        return bias[:, :size], sequences.of_position, torch.ones(targets.shape[0], device=device)
+
+def exclude(candidates: Candidates, sequences: Sequences) -> Exclusions:
+    """The candidates that each sequence holds itself."""
+    column = candidates.columns(sequences.item)
+    inside = column < candidates.items.shape[0]
+    sequence, order = torch.sort(sequences.sequence[inside], stable=True)
+    return Exclusions(sequences.of_position, sequence, column[inside][order])

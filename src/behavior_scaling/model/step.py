@@ -22,7 +22,7 @@ class BatchTensors:
 
     inputs: Tensor  # int64 [B, L]; any item id where padded
     targets: Tensor  # int64 [B, L]; read only where valid
-    document: Tensor  # int [B, L]; -1 = padding, else unique within the batch
+    document: Tensor  # int [B, L]; -1 = padding, else numbered within the batch
     valid: Tensor  # bool [B, L]; bears a loss
 
     def to(self, device: torch.device) -> BatchTensors:
@@ -43,6 +43,7 @@ class StepResult:
     n_positions: int  # positions scored
     n_items_embedded: int  # distinct items; 0 where the catalogue is frozen
     n_candidates: int  # distinct candidates
+    embedder_flops: float  # of embedding them, forward and backward; 0 where frozen
 
 
 def step_loss(
@@ -73,21 +74,19 @@ def step_loss(
     targets = batch.targets.view(-1).index_select(0, scored)
     candidates = objective.draw(targets, seed, step)
     wanted = torch.cat([inputs, targets])
-    if not candidates.everything:
-        wanted = torch.cat([wanted, candidates.items])
-    embedded = 0
+    embedded = wanted[:0]
+    table = frozen_catalogue is not None or candidates.everything
     if frozen_catalogue is not None:
         vectors = frozen_catalogue
     elif candidates.everything:
-        vectors = model.item_vectors(candidates.items)
-        embedded = vectors.shape[0]
+        embedded = candidates.items
+        vectors = model.item_vectors(embedded)
     else:
-        distinct, wanted = torch.unique(wanted, return_inverse=True)
-        vectors = model.item_vectors(distinct)
-        embedded = distinct.shape[0]
+        embedded, wanted = torch.unique(torch.cat([wanted, candidates.items]), return_inverse=True)
+        vectors = model.item_vectors(embedded)
     gathered = vectors.index_select(0, wanted)
-    sizes = [inputs.shape[0], targets.shape[0]]
-    past, future, rest = torch.split(gathered, [*sizes, wanted.shape[0] - sum(sizes)])
+    n_inputs, n_targets = inputs.shape[0], targets.shape[0]
+    past, future = gathered[:n_inputs], gathered[n_inputs : n_inputs + n_targets]
     states = model.states(past.view(*batch.inputs.shape, -1), batch.document)
     queries = states.view(-1, states.shape[-1]).index_select(0, scored) * model.scale()
     loss = objective.loss(
@@ -95,19 +94,25 @@ def step_loss(
         targets,
         future,
         candidates,
-        vectors if candidates.everything else rest,
+        vectors if table else gathered[n_inputs + n_targets :],
         _sequences(batch, targets, scored),
+        table=frozen_catalogue is not None and not candidates.everything,
     )
-    return StepResult(loss, scored.shape[0], embedded, candidates.items.shape[0])
+    return StepResult(
+        loss,
+        scored.shape[0],
+        embedded.shape[0],
+        candidates.items.shape[0],
+        model.embedder.training_flops(embedded) if embedded.shape[0] else 0.0,
+    )
 
 
 def _sequences(batch: BatchTensors, targets: Tensor, scored: Tensor) -> Sequences:
     """The items of every document: its inputs, and its targets where they are read."""
-    distinct, of_input = torch.unique(batch.document.view(-1), return_inverse=True)
+    of_input = batch.document.view(-1).long() + 1  # padding is a sequence that nothing scores
     of_position = of_input.index_select(0, scored)
     return Sequences(
         of_position=of_position,
         sequence=torch.cat([of_input, of_position]),
         item=torch.cat([batch.inputs.view(-1), targets]),
-        count=distinct.shape[0],
     )

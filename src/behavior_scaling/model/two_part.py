@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from behavior_scaling.model.contextualizer import Contextualizer
-from behavior_scaling.model.embedder import Embedder
+from behavior_scaling.model.embedder import make_embedder
+from behavior_scaling.model.embedder_base import Columns, Items
 from behavior_scaling.model.seeding import seeded
 from behavior_scaling.records.spec import ContextualizerSpec, EmbedderSpec
-from behavior_scaling.sizes.parameters import check_embedder
 
 LOG_TEMPERATURE_BOUND = math.log(100.0)
 CATALOGUE_BLOCK = 8192  # items embedded at once by catalogue_vectors
@@ -33,6 +33,7 @@ class TwoPart(nn.Module):
         weights: float [V, T], multiplicities, at least one positive an item.
         codebook_rows: rows of the fixed codebook.
         seed: of the initial weights.
+        columns: of the codes, which a tabtransformer needs and a user's class may read.
 
     Raises:
         ValueError: shapes that do not fit, codes outside the codebook, weights that are negative
@@ -47,11 +48,12 @@ class TwoPart(nn.Module):
         weights: Tensor,
         codebook_rows: int,
         seed: int,
+        columns: Columns | None = None,
     ):
         super().__init__()
-        check_embedder(embedder, contextualizer.width)
-        self.embedder = Embedder(
-            embedder, contextualizer.width, codes, weights, codebook_rows, seeded("embedder", seed)
+        items = Items(codes, weights, columns)
+        self.embedder = make_embedder(
+            embedder, contextualizer.width, items, codebook_rows, seeded("embedder", seed)
         )
         self.contextualizer = Contextualizer(contextualizer, seeded("contextualizer", seed))
         self.n_items = int(codes.shape[0])

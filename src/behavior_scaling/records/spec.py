@@ -13,9 +13,9 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
-NUMERICS = 1
+NUMERICS = 2
 
-EmbedderKind = Literal["transformer", "mlp", "fixed"]
+EMBEDDER_KINDS = ("transformer", "mlp", "tabtransformer", "table", "fixed")
 ObjectiveKind = Literal["corrected", "as_paper", "full"]
 
 
@@ -37,7 +37,7 @@ class DataSpec:
 class EmbedderSpec:
     """Item to vector. depth 0: weighted mean of codes through one matrix; 'fixed': no parameter."""
 
-    kind: EmbedderKind
+    kind: str  # one of EMBEDDER_KINDS, or a user's 'module:Class@hash' (user_class.py)
     width: int  # e
     depth: int
 

@@ -17,6 +17,7 @@ from behavior_scaling.records.record import Outcome, Record, RecordError
 
 RECORD = "record.json"
 CHECKPOINT = "checkpoint.ckpt"
+LOG = "log.txt"  # lines of progress of all attempts, beside the record
 USERS = "users.parquet"  # sums of metrics over groups of users, beside the record of a run
 
 State = Outcome | Literal["absent", "damaged"]

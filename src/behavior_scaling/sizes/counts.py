@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from behavior_scaling.records.spec import RunSpec
 from behavior_scaling.sizes.flops import flops_6dnt, flops_6nd, vectors_are_frozen
-from behavior_scaling.sizes.parameters import contextualizer_parameters, embedder_parameters
+from behavior_scaling.sizes.parameters import (
+    contextualizer_parameters,
+    embedder_parameters,
+    table_parameters,
+)
 
 
 def sizes_of(spec: RunSpec, positions: int) -> dict[str, int | float]:
@@ -31,3 +35,9 @@ def sizes_of(spec: RunSpec, positions: int) -> dict[str, int | float]:
         "flops_6nd": flops_6nd(n_emb, n_ctx, positions),
         "flops_6dnt": flops_6dnt(n_emb, n_ctx, positions, spec.data.tokens),
     }
+
+
+def table_counts(spec: RunSpec, n_items: int) -> dict[str, int]:
+    """n_table of a run that trains an id table over V items, by its column; else nothing."""
+    n_table = table_parameters(spec.embedder, spec.contextualizer.width, n_items)
+    return {"n_table": n_table} if n_table else {}

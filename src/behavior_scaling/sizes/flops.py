@@ -9,12 +9,16 @@ gathers, the weighted mean of codes and the optimizer are not counted (nor are t
 counter).
 
 What needs no gradient: the fixed codes, so the first QKV of a transformer embedder, the first
-MLP matrix of an 'mlp' one, and the e x d matrix at depth 0; and frozen item vectors (stage 2, or
+MLP matrix of an 'mlp' one or of a 'tabtransformer' of depth 0, and the e x d matrix of the others
+at depth 0; and frozen item vectors (stage 2, or
 a 'fixed' embedder), so the first QKV of the contextualizer and the candidates' side of logits.
 
-In a transformer embedder the blocks cost per token and the e x d matrix per item; in the other
-kinds everything is per item. Nominal C embeds an item for every position, for every uniform
-candidate, and for `full` the whole catalogue every step; executed FLOPs count the distinct items.
+In a transformer embedder the blocks cost per token and the e x d matrix per item (as does the
+mixing MLP of a 'tabtransformer'); in the other kinds everything is per item. A 'table' is a gather
+and costs nothing, but its vectors take a gradient. A user's class states its training FLOPs; its
+forward pass is taken as a third of them. Nominal C embeds an item for every position, for every
+uniform candidate, and for `full` the whole catalogue every step; executed FLOPs count the distinct
+items.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ from dataclasses import dataclass
 
 from behavior_scaling.records.spec import ContextualizerSpec, EmbedderSpec, ObjectiveSpec
 from behavior_scaling.sizes.parameters import MLP_RATIO, check_embedder
+from behavior_scaling.user_class import is_user_class, stated_training_flops
 
 FORWARD = 2  # FLOPs a matmul parameter
 NO_INPUT_GRADIENT = 4
@@ -85,40 +90,31 @@ def nominal(
 
 
 def executed(
-    embedder: EmbedderSpec,
     contextualizer: ContextualizerSpec,
     *,
-    stage: int,
+    embedder: float,
+    frozen: bool,
     grid: int,
     context: int,
-    tokens: int,
-    items: int,
     positions: int,
     candidates: int,
 ) -> Flops:
     """FLOPs of one step, from what ran.
 
     Args:
-        embedder: the embedder's spec.
         contextualizer: the contextualizer's spec.
-        stage: 1 or 2.
+        embedder: FLOPs of the embedder, which knows what it ran on.
+        frozen: whether item vectors take no gradient (vectors_are_frozen).
         grid: B L, padding included: what the contextualizer runs on.
         context: L.
-        tokens: T, token columns that the embedder runs on.
-        items: distinct items embedded in the step.
         positions: positions scored.
         candidates: distinct candidates in the step (the target's own score is not a matmul).
-
-    Raises:
-        ValueError: a stage other than 1 or 2, or an embedder that cannot be built.
     """
-    frozen = vectors_are_frozen(embedder, stage)
-    width = contextualizer.width
     return Flops(
-        embedder=0.0 if frozen else items * item_flops(embedder, width, tokens),
+        embedder=embedder,
         contextualizer=grid * position_flops(contextualizer, frozen=frozen),
         attention=grid * attention_flops(contextualizer, context),
-        logits=positions * logit_flops(width, candidates, frozen=frozen),
+        logits=positions * logit_flops(contextualizer.width, candidates, frozen=frozen),
     )
 
 
@@ -139,8 +135,10 @@ def positions_for_budget(budget: float, cost: Flops) -> int:
 def flops_cache(embedder: EmbedderSpec, width: int, tokens: int, n_items: int) -> float:
     """FLOPs of embedding the catalogue once, forward only (reported, outside C)."""
     check_embedder(embedder, width)
-    if embedder.kind == "fixed":
+    if embedder.kind in ("fixed", "table"):
         return 0.0
+    if is_user_class(embedder.kind):
+        return n_items * item_flops(embedder, width, tokens) * FORWARD / TRAINING
     return float(n_items * _forward_item_flops(embedder, width, tokens))
 
 
@@ -184,15 +182,46 @@ def item_flops(embedder: EmbedderSpec, width: int, tokens: int) -> float:
         ValueError: an embedder that cannot be built.
     """
     check_embedder(embedder, width)
-    if embedder.kind == "fixed":
+    if embedder.kind in ("fixed", "table"):
         return 0.0
+    if is_user_class(embedder.kind):
+        return stated_training_flops(embedder.kind, embedder.width, embedder.depth, width, tokens)
+    square = embedder.width**2
+    saved = TRAINING - NO_INPUT_GRADIENT
+    if embedder.kind == "tabtransformer":
+        if embedder.depth == 0:
+            out = TRAINING * embedder.width * width
+            return mixing_flops(embedder) + out - saved * 2 * MLP_RATIO * square
+        return packed_items_flops(embedder, width, 1, tokens, tokens**2) + mixing_flops(embedder)
     if embedder.depth == 0:
         return float(NO_INPUT_GRADIENT * embedder.width * width)
-    forward = _forward_item_flops(embedder, width, tokens)
-    saved = TRAINING - NO_INPUT_GRADIENT
     if embedder.kind == "mlp":
-        return float(3 * forward - saved * MLP_RATIO * embedder.width**2)
-    return float(3 * forward - saved * tokens * 3 * embedder.width**2)
+        forward = _forward_item_flops(embedder, width, tokens)
+        return float(3 * forward - saved * MLP_RATIO * square)
+    return packed_items_flops(embedder, width, 1, tokens, tokens**2)
+
+
+def mixing_flops(embedder: EmbedderSpec) -> float:
+    """Training FLOPs an item of the MLP (2 e to 4 e to e) that mixes a tabtransformer's numbers."""
+    return float(TRAINING * (2 + 1) * MLP_RATIO * embedder.width**2)
+
+
+def packed_items_flops(
+    embedder: EmbedderSpec, width: int, items: int, tokens: int, pairs: int
+) -> float:
+    """Training FLOPs of a transformer embedder over items whose tokens lie packed.
+
+    Args:
+        embedder: of kind transformer or tabtransformer (its blocks), depth at least 1.
+        width: d.
+        items: how many.
+        tokens: of all of them.
+        pairs: of tokens that attention computes, padding included.
+    """
+    square = embedder.width**2
+    matrices = (TRAINING * (4 + 2 * MLP_RATIO) * embedder.depth - 2 * 3) * square
+    attention = 2 * TRAINING * pairs * embedder.width * embedder.depth
+    return float(tokens * matrices + attention + TRAINING * items * embedder.width * width)
 
 
 def position_flops(contextualizer: ContextualizerSpec, *, frozen: bool) -> float:
@@ -220,4 +249,5 @@ def _forward_item_flops(embedder: EmbedderSpec, width: int, tokens: int) -> int:
         return embedder.depth * FORWARD * 2 * MLP_RATIO * square + out
     matrices = FORWARD * (4 + 2 * MLP_RATIO) * square
     attention = 2 * FORWARD * tokens * embedder.width
-    return embedder.depth * tokens * (matrices + attention) + out
+    mixing = FORWARD * 3 * MLP_RATIO * square if embedder.kind == "tabtransformer" else 0
+    return embedder.depth * tokens * (matrices + attention) + mixing + out

@@ -9,6 +9,7 @@ counted.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from behavior_scaling.records.spec import ContextualizerSpec, EmbedderSpec, ObjectiveSpec
@@ -17,16 +18,22 @@ from behavior_scaling.sizes.parameters import (
     MLP_RATIO,
     contextualizer_parameters,
     embedder_parameters,
+    table_parameters,
 )
+from behavior_scaling.user_class import is_user_class, stated_saved_floats
 
 FLOAT = 4  # bytes
+ROW_STEP = 16  # tokens; attention over other lengths falls to a slow path on a CPU
 INDEX = 8
 
-# What autograd saves in a pre-norm half block, in widths per position: the half's input (shared
-# with the norm) and its normed copy; queries, keys, values and attention's output; the MLP's
-# hidden layer before and after GELU.
-SAVED_BY_ATTENTION = 2 + 4
-SAVED_BY_MLP = 2 + 2 * MLP_RATIO
+# What autograd saves in a pre-norm half block, in widths per position: the half's normed input;
+# queries, keys, values and attention's output; the MLP's hidden layer before and after GELU.
+SAVED_BY_ATTENTION = 1 + 4
+SAVED_BY_MLP = 1 + 2 * MLP_RATIO
+# In a transformer embedder: flat, the normed input, queries, keys, values and what attention gave,
+# and the same four again in rows (model/token_rows.py); once, the tokens' share of their mean.
+SAVED_BY_FLAT_ATTENTION = 1 + 4
+SAVED_BY_MIXING = 3 + 2 * MLP_RATIO  # mean and numbers side by side, hidden, the normed sum
 
 
 @dataclass(frozen=True)
@@ -78,21 +85,20 @@ def memory(
     width = contextualizer.width
     grid = batch * context
     n_emb, n_ctx = embedder_parameters(embedder, width), contextualizer_parameters(contextualizer)
+    n_emb += table_parameters(embedder, width, n_items)  # its gradient is dense: it counts as any
     trained = n_ctx + (0 if stage == 2 else n_emb)
     candidates = min(n_items, candidates_drawn(objective, n_items))
     everything = takes_everything(objective, n_items)
     embedded = n_items if everything else min(n_items, 2 * grid + objective.uniform)
-    by_token = embedder.kind == "transformer" and embedder.depth > 0
-    inputs = tokens * (FLOAT + INDEX) if by_token else embedder.width * FLOAT
     cache = n_items * width * FLOAT if stage == 2 else 0
     rows = min(grid, max(1, block_bytes // (FLOAT * candidates)))
     vectors = (embedded + 2 * grid + candidates) * width * FLOAT
     mask = 0 if everything else documents * (candidates + 1) * FLOAT
     return Memory(
         weights=FLOAT * (n_emb + n_ctx + 3 * trained),
-        items=n_items * inputs + cache,
+        items=n_items * embedder_inputs(embedder, tokens) + cache,
         activations=FLOAT * grid * contextualizer_saves(contextualizer, context)
-        + (0 if frozen else FLOAT * embedded * embedder_saves(embedder, tokens)),
+        + (0 if frozen else FLOAT * embedded * embedder_saves(embedder, width, tokens)),
         candidates=2 * vectors + mask + rows * candidates * FLOAT,
     )
 
@@ -103,13 +109,48 @@ def contextualizer_saves(contextualizer: ContextualizerSpec, context: int) -> in
     return (contextualizer.layers * layer + 1) * contextualizer.width + context
 
 
-def embedder_saves(embedder: EmbedderSpec, tokens: int) -> int:
-    """Floats that autograd saves for one item: its blocks, and its mean before and after norm."""
-    if embedder.kind == "fixed":
+def embedder_saves(embedder: EmbedderSpec, width: int, tokens: int) -> int:
+    """Floats that autograd saves for one item: its blocks, and its mean before and after norm.
+
+    Raises:
+        ValueError: a user's class that does not state them.
+    """
+    if embedder.kind in ("fixed", "table"):
         return 0
+    if is_user_class(embedder.kind):
+        return stated_saved_floats(embedder.kind, embedder.width, embedder.depth, width, tokens)
+    mixing = SAVED_BY_MIXING * embedder.width if embedder.kind == "tabtransformer" else 0
     if embedder.depth == 0:
-        return embedder.width
-    per_block = SAVED_BY_MLP * embedder.width
-    if embedder.kind == "transformer":
-        per_block = tokens * (SAVED_BY_ATTENTION + SAVED_BY_MLP) * embedder.width
-    return embedder.depth * per_block + 2 * embedder.width
+        return mixing or embedder.width
+    if embedder.kind == "mlp":
+        return (embedder.depth * SAVED_BY_MLP + 1) * embedder.width
+    length, stretch = token_row(tokens)
+    flat = (SAVED_BY_FLAT_ATTENTION + SAVED_BY_MLP) * embedder.width
+    in_rows = 4 * embedder.width * length / stretch
+    once = embedder.width + length**2 / stretch  # the share of the mean, and a row of the mask
+    of_tokens = tokens * (embedder.depth * (flat + in_rows) + once)
+    return round(of_tokens) + embedder.width + mixing
+
+
+def token_row(longest: int) -> tuple[int, int]:
+    """Length R of the rows that attention over items of up to `longest` tokens sees.
+
+    Returns:
+        R, and the flat positions whose items a row takes (model/token_rows.py).
+    """
+    length = ROW_STEP * math.ceil((longest + ROW_STEP - 1) / ROW_STEP)
+    return length, length - longest + 1
+
+
+def embedder_inputs(embedder: EmbedderSpec, tokens: int) -> int:
+    """Bytes of an item's fixed inputs: its tokens or their mean, and a tabtransformer's numbers.
+
+    A user's class is taken to hold the tokens, as it is given them.
+    """
+    if embedder.kind == "table":
+        return 0
+    numbers = FLOAT * embedder.width if embedder.kind == "tabtransformer" else 0
+    averaged = embedder.kind in ("mlp", "fixed") or embedder.depth == 0
+    if averaged and not is_user_class(embedder.kind):
+        return FLOAT * embedder.width + numbers
+    return tokens * (FLOAT + INDEX) + numbers

@@ -2,7 +2,8 @@
 
 Choices: distance is Euclidean in (log N, log s), so that 10% of either weighs the same; ties
 go to the smaller N, then the smaller share, then the order of the study's lists. Share 0 is the
-control: a 'fixed' embedder, nearest in N alone. Realised values, not wanted ones, enter fits.
+control: a 'fixed' embedder, nearest in N alone; a table, counted apart, has share 0 as well.
+Realised values, not wanted ones, enter fits.
 """
 
 from __future__ import annotations
@@ -39,8 +40,14 @@ class Shape:
 def catalogue(
     embedder_config: EmbedderConfig, contextualizer_config: ContextualizerConfig
 ) -> Iterator[Shape]:
-    """Every pair of the study with a trainable embedder, in the order of its lists."""
+    """Every pair of the study with a trainable embedder, in the order of its lists.
+
+    A table has the contextualizer's width, whatever the lists of widths and depths say.
+    """
     for contextualizer in _ladder(contextualizer_config):
+        if embedder_config.kind == "table":
+            yield _shape(EmbedderSpec("table", contextualizer.width, 0), contextualizer)
+            continue
         for depth in embedder_config.depths:
             for width in embedder_config.widths:
                 yield _shape(EmbedderSpec(embedder_config.kind, width, depth), contextualizer)
@@ -65,7 +72,7 @@ def realise(
     """
     if not parameters > 0 or not 0 <= share < 1:
         raise ValueError(f"no model has N = {parameters:g} and an embedder share of {share:g}")
-    if share == 0:
+    if share == 0 and embedder_config.kind != "table":
         shapes = list(controls(contextualizer_config))
     else:
         shapes = list(catalogue(embedder_config, contextualizer_config))

@@ -21,7 +21,7 @@ RATIO_TOLERANCE = 1.25
 
 
 def _far(value: float, wanted: float, tolerance: float) -> bool:
-    return abs(math.log(value / wanted)) > math.log(tolerance)
+    return value != wanted and abs(math.log(value / wanted)) > math.log(tolerance)
 
 
 def _nearest(study: Study, parameters: float, share: float, depth: int) -> Shape:

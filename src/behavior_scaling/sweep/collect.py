@@ -15,6 +15,7 @@ import pandas as pd
 
 from behavior_scaling.config import Study
 from behavior_scaling.files import replacing
+from behavior_scaling.records.columns import TIMINGS
 from behavior_scaling.records.record import Record, RecordError
 from behavior_scaling.records.spec import DataSpec, RunSpec
 from behavior_scaling.sizes.counts import sizes_of
@@ -27,7 +28,7 @@ MEASURED = (
 )  # fmt: skip
 
 # Columns that a table has even where no run came to an end.
-ALWAYS = (*MEASURED, "epochs", "flops_parent", "seconds", "events_per_second", "train_loss")
+ALWAYS = (*MEASURED, "n_table", "epochs", "flops_parent", *TIMINGS, "train_loss")
 
 
 def collect_runs(
@@ -112,9 +113,9 @@ def _found(record: Record, parent: Record | None) -> dict[str, Any]:
         "outcome": record.outcome,
         "error": record.error,
         **row,
+        "n_table": counts.get("n_table", 0),
         "epochs": record.spec.positions / unique if unique else None,
         "flops_parent": parent.counts.get("flops_nominal") if parent else 0.0,
-        "seconds": timings.get("seconds"),
-        "events_per_second": timings.get("events_per_second"),
+        **{name: timings.get(name) for name in TIMINGS},
         **record.metrics,
     }

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from behavior_scaling.config import Study
-from behavior_scaling.sweep.cells import Cell
+from behavior_scaling.sweep.cells import Cell, unique
 from behavior_scaling.sweep.plan import Plan
+from behavior_scaling.sweep.seconds import estimated_seconds
 
 _HEAD = (
     f"  {'cell':<12}{'arm':<9}{'N':>9}{'s':>7}{'embedder':>10}{'context.':>10}"
@@ -33,14 +34,32 @@ def explain(study: Study, plan: Plan) -> Iterator[str]:
     runs = sum(len(bundle.cells) for bundle in plan.bundles)
     shared = len(plan.cells) - len({cell.key for cell in plan.cells})
     flops = sum(bundle.flops for bundle in plan.bundles)
+    yield "\nestimated seconds by axis, on one core of a small machine (a shared run counts once)"
+    yield from _seconds(study, plan)
     yield "\nbundles"
     for bundle in plan.bundles:
         after = f" after {', '.join(bundle.parents)}" if bundle.parents else ""
-        yield f"  {bundle.key}  {len(bundle.cells)} runs, {bundle.flops:.3g} FLOPs{after}"
+        yield (
+            f"  {bundle.key}  {len(bundle.cells)} runs, {bundle.flops:.3g} FLOPs, "
+            f"{bundle.seconds:,.0f} s{after}"
+        )
+    seconds = sum(bundle.seconds for bundle in plan.bundles)
     yield (
         f"\n{len(plan.cells)} cells, {runs} runs ({shared} cells share another's run, parents of "
-        f"stage 2 counted), {len(plan.bundles)} jobs, {flops:.3g} nominal FLOPs"
+        f"stage 2 counted), {len(plan.bundles)} jobs, {flops:.3g} nominal FLOPs, "
+        f"about {seconds:,.0f} s of one core"
     )
+
+
+def _seconds(study: Study, plan: Plan) -> Iterator[str]:
+    """Runs and estimated seconds of every axis; a run of two axes counts for the first."""
+    runs: Counter[str] = Counter()
+    seconds: dict[str, float] = defaultdict(float)
+    for cell in unique(list(plan.cells)):
+        runs[cell.axis] += 1
+        seconds[cell.axis] += estimated_seconds(cell, study.data.context, study.execution.probes)
+    for axis, count in runs.items():
+        yield f"  {axis:<12}{count:>5} runs{seconds[axis]:>12,.0f} s"
 
 
 def _line(study: Study, seeds: list[Cell]) -> str:

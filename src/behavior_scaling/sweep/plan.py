@@ -1,19 +1,22 @@
 """The plan: every cell of a study, and the bundles of short runs that become jobs.
 
 Choices: bundles are cut within one stage and one budget, so that a new budget leaves the old
-bundles as they are; a bundle's key hashes its cells, so the key changes when the work does; a
-bundle of stage 2 names the bundles that train its parents.
+bundles as they are, and by estimated seconds (seconds.py), because short runs cost overhead, not
+FLOPs; a bundle's key hashes its cells, so the key changes when the work does; a bundle of stage 2
+names the bundles that train its parents.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from behavior_scaling.config import Study
 from behavior_scaling.sweep.axes import AXES
 from behavior_scaling.sweep.cells import Cell, CellMaker, LeftOut, unique
+from behavior_scaling.sweep.seconds import estimated_seconds
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class Bundle:
     key: str
     cells: tuple[Cell, ...]
     parents: tuple[str, ...]  # keys of bundles that must come first
+    seconds: float  # estimated, of all its runs
 
     @property
     def flops(self) -> float:
@@ -69,13 +73,25 @@ def _bundle(study: Study, cells: list[Cell]) -> tuple[Bundle, ...]:
     bundles: list[Bundle] = []
     home: dict[str, str] = {}  # cell key -> bundle key
     # Long runs first within a stage: two workers then finish at nearly the same time.
-    for (_, budget), group in sorted(groups.items(), key=lambda item: (item[0][0], -item[0][1])):
-        size = max(1, int(study.execution.bundle_flops / budget))
-        for start in range(0, len(group), size):
-            part = tuple(group[start : start + size])
+    for _, group in sorted(groups.items(), key=lambda item: (item[0][0], -item[0][1])):
+        for part, seconds in _jobs(study, group):
             text = "\n".join(cell.key for cell in part)
             key = hashlib.sha256(text.encode()).hexdigest()[:16]
             parents = sorted({home[cell.parent.key] for cell in part if cell.parent})
-            bundles.append(Bundle(key, part, tuple(parents)))
+            bundles.append(Bundle(key, part, tuple(parents), seconds))
             home |= {cell.key: key for cell in part}
     return tuple(bundles)
+
+
+def _jobs(study: Study, cells: list[Cell]) -> Iterator[tuple[tuple[Cell, ...], float]]:
+    """Consecutive cells, as many as fit a job, and their seconds."""
+    part: list[Cell] = []
+    total = 0.0
+    for cell in cells:
+        seconds = estimated_seconds(cell, study.data.context, study.execution.probes)
+        if part and total + seconds > study.execution.bundle_seconds:
+            yield tuple(part), total
+            part, total = [], 0.0
+        part.append(cell)
+        total += seconds
+    yield tuple(part), total

@@ -1,12 +1,14 @@
 """A bundle: runs trained one after the other in one process, each committed as it ends.
 
 Choices: what has an outcome is skipped, so a bundle that was killed goes on where it stopped;
-one run's error is its own outcome and does not touch the next; a request to stop ends the bundle
+one run's error is its own outcome, with the whole traceback in the run's log, and does not touch
+the next; a request to stop ends the bundle
 after the step it is at, with every finished record in the store and the checkpoint beside them.
 """
 
 from __future__ import annotations
 
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,9 +16,10 @@ from pathlib import Path
 from behavior_scaling.data.store import Dataset
 from behavior_scaling.records.record import Outcome, Record
 from behavior_scaling.records.spec import RunSpec
-from behavior_scaling.records.store import Store
+from behavior_scaling.records.store import LOG, Store
 from behavior_scaling.train.interrupt import InterruptedRunError, stop_flag
 from behavior_scaling.train.run import EMBEDDER, clear_outputs, train_run
+from behavior_scaling.train.run_log import RunLog
 
 TRACEBACK_LINES = 20
 
@@ -31,6 +34,7 @@ def train_bundle(
     store: Store,
     checkpoint_seconds: float,
     log: Callable[[str], None],
+    job_began: float | None = None,
 ) -> list[Outcome]:
     """Bring every run to an outcome, in order.
 
@@ -39,7 +43,8 @@ def train_bundle(
         dataset: the prepared data of all of them.
         store: where records are looked up and committed.
         checkpoint_seconds: seconds of training between checkpoints.
-        log: takes lines of progress.
+        log: takes lines of progress; each run's own stand beside its record, too.
+        job_began: when the job began, on the clock of time.monotonic(); now if None.
 
     Returns:
         An outcome for each spec: 'done', 'diverged' or 'failed'.
@@ -49,25 +54,23 @@ def train_bundle(
         OSError: a record could not be written.
     """
     outcomes: list[Outcome] = []
+    job_began = time.monotonic() if job_began is None else job_began
     with stop_flag() as stopped:
         for number, spec in enumerate(specs, start=1):
             if stopped():
                 raise InterruptedRunError(f"stopped before run {number} of {len(specs)}")
-            say = _prefixed(log, f"run {number} of {len(specs)}, {describe(spec)}")
+            name = f"run {number} of {len(specs)}, {describe(spec)}"
             state = store.state(spec.id)
             if state == "absent" or state == "damaged":
-                record = _train(spec, dataset, store, checkpoint_seconds, say, stopped)
+                say = RunLog(store.work_dir(spec.id) / LOG, log, name)
+                say.keep(name)
+                record = _train(spec, dataset, store, checkpoint_seconds, say, stopped, job_began)
+                job_began = None  # the runs that follow start where this one ends
                 state = record.outcome
-                seconds = record.timings.get("seconds", 0.0)
-                say(f"{state} after {seconds:.1f} s{_reason(record)}")
             else:
-                say(f"{state} already")
+                log(f"{name}: {state} already")
             outcomes.append(state)
     return outcomes
-
-
-def _prefixed(log: Callable[[str], None], name: str) -> Callable[[str], None]:
-    return lambda line: log(f"{name}: {line}")
 
 
 def describe(spec: RunSpec) -> str:
@@ -83,21 +86,30 @@ def _train(
     dataset: Dataset,
     store: Store,
     checkpoint_seconds: float,
-    log: Callable[[str], None],
+    log: RunLog,
     stopped: Callable[[], bool],
+    job_began: float | None,
 ) -> Record:
     work_dir = store.work_dir(spec.id)
     try:
         parent = _parent_embedder(spec, store)
-        record = train_run(spec, dataset, work_dir, parent, checkpoint_seconds, log, stopped)
-    except InterruptedRunError:
+        record = train_run(
+            spec, dataset, work_dir, parent, checkpoint_seconds, log, stopped, job_began
+        )
+    except InterruptedRunError as error:
+        log.keep(str(error))
         raise
     except Exception as error:
         clear_outputs(work_dir)
-        lines = traceback.format_exception(error)
-        tail = "".join(lines).splitlines()[-TRACEBACK_LINES:]
+        whole = "".join(traceback.format_exception(error))
+        log.keep(whole.rstrip())
+        tail = whole.splitlines()[-TRACEBACK_LINES:]
         record = Record(spec=spec, outcome="failed", error="\n".join(tail))
-    return store.commit(record, work_dir)
+    end = f"{record.outcome} after {record.timings.get('seconds', 0.0):.1f} s{_reason(record)}"
+    log.keep(end)
+    record = store.commit(record, work_dir)
+    log.say(end)
+    return record
 
 
 def _parent_embedder(spec: RunSpec, store: Store) -> Path | None:

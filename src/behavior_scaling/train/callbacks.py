@@ -54,6 +54,7 @@ class Keeper(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock; time before this is start-up."""
         self._clock = self._saved = self._logged = time.monotonic()
+        _run(pl_module).began = self._clock
 
     def on_train_batch_end(
         self,
@@ -100,15 +101,15 @@ class Keeper(Callback):
 
 
 def progress_line(tally: Tally) -> str:
-    """Step, share of D, mean loss since the last point of the curve, events a second, time left."""
+    """Step, share of D, mean loss since the last point of the curve, rates, time left."""
     share = tally.consumed / tally.positions
-    rate = tally.consumed / tally.seconds
+    rate = tally.events_per_second
     since = tally.point_loss / tally.point_positions if tally.point_positions else None
     loss = tally.curve[-1]["train_loss"] if since is None else since
     left = (tally.positions - tally.consumed) / rate
     return (
         f"step {tally.steps}, {share:.1%} of D, loss {loss:.4f}, "
-        f"{rate:,.0f} events/s, {left:,.0f} s left"
+        f"{rate:,.0f} events/s, {tally.executed_gflops:.1f} GFLOP/s, {left:,.0f} s left"
     )
 
 

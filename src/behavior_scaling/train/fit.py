@@ -22,6 +22,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from behavior_scaling.data.store import Dataset
+from behavior_scaling.model.embedder_base import Columns
 from behavior_scaling.model.objective import Objective
 from behavior_scaling.model.two_part import TwoPart
 from behavior_scaling.records.spec import RunSpec
@@ -32,6 +33,7 @@ from behavior_scaling.train.machine import device
 from behavior_scaling.train.module import RunModule
 from behavior_scaling.train.probes import Prober
 from behavior_scaling.train.weights import load_embedder
+from behavior_scaling.user_class import is_user_class
 
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed"]] = {
     "fp32": "32-true",
@@ -43,7 +45,8 @@ def build(spec: RunSpec, dataset: Dataset, parent_embedder: Path | None) -> RunM
     """The untrained run on its device; with a parent, its embedder frozen and catalogue cached.
 
     Raises:
-        ValueError: the parent's embedder does not fit the spec.
+        ValueError: the parent's embedder does not fit the spec, or the embedder reads columns of
+            the items that the prepared data do not hold.
     """
     torch.set_num_threads(spec.threads)
     model = TwoPart(
@@ -53,6 +56,7 @@ def build(spec: RunSpec, dataset: Dataset, parent_embedder: Path | None) -> RunM
         torch.tensor(dataset.weights),
         spec.data.codebook,
         spec.seed,
+        _columns(spec, dataset),
     ).to(device())
     frozen = None
     if parent_embedder is not None:
@@ -61,6 +65,13 @@ def build(spec: RunSpec, dataset: Dataset, parent_embedder: Path | None) -> RunM
         frozen = model.catalogue_vectors()
     objective = Objective(spec.objective, torch.tensor(dataset.unigram, device=device()))
     return RunModule(spec, model, objective, frozen)
+
+
+def _columns(spec: RunSpec, dataset: Dataset) -> Columns | None:
+    """The columns of the items' tokens, for an embedder that may read them."""
+    if spec.embedder.kind == "tabtransformer" or is_user_class(spec.embedder.kind):
+        return Columns.of(dataset.item_columns())
+    return None
 
 
 def fit(

@@ -1,9 +1,10 @@
 """The LightningModule of a run: loss, optimizer, learning rate by position, and the run's tally.
 
-Choices: AdamW, fused; weight decay on matrices only, not on the log temperature; a loss that is
-not finite ends the run before it reaches the weights. Candidates are drawn from (seed, step) and
-batches from (seed, epoch), so nothing draws from torch's global generator; its state travels with
-the checkpoint all the same, for an embedder of the user's own that might.
+Choices: AdamW, fused, over all matrices as one tensor (flat_parameters.py); weight decay on
+matrices only, not on the log temperature; a loss that is not finite ends the run before it reaches
+the weights. Candidates are drawn from (seed, step) and batches from (seed, epoch), so nothing draws
+from torch's global generator; its state travels with the checkpoint all the same, for an embedder
+of the user's own that might.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from behavior_scaling.model.two_part import TwoPart
 from behavior_scaling.records.spec import RunSpec
 from behavior_scaling.sizes import flops
 from behavior_scaling.train.datamodule import Step
+from behavior_scaling.train.flat_parameters import FlatParameters
 from behavior_scaling.train.schedule import learning_rate
 from behavior_scaling.train.tally import Tally
 
@@ -45,14 +47,17 @@ class RunModule(LightningModule):
         self.model = model
         self.objective = objective
         self.tally = Tally(spec.positions)
+        self.began: float | None = None  # time.monotonic() when this process began to train
         self.frozen = frozen
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW over the parameters that take a gradient."""
         trained = [p for p in self.model.parameters() if p.requires_grad]
+        self._matrices = FlatParameters([p for p in trained if p.ndim > 1])
+        self._others = [p for p in trained if p.ndim <= 1]
         groups: list[dict[str, Any]] = [
-            {"params": [p for p in trained if p.ndim > 1]},
-            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+            {"params": [self._matrices.flat]},
+            {"params": self._others, "weight_decay": 0.0},
         ]
         asked = self.spec.optimizer
         return torch.optim.AdamW(
@@ -91,13 +96,11 @@ class RunModule(LightningModule):
     def executed_flops(self, batch: BatchTensors, result: StepResult) -> float:
         """FLOPs of a step forward and backward, from what ran."""
         return flops.executed(
-            self.spec.embedder,
             self.spec.contextualizer,
-            stage=self.spec.stage,
+            embedder=result.embedder_flops,
+            frozen=flops.vectors_are_frozen(self.spec.embedder, self.spec.stage),
             grid=batch.inputs.numel(),
             context=self.spec.data.context,
-            tokens=self.model.embedder.tokens,
-            items=result.n_items_embedded,
             positions=result.n_positions,
             candidates=result.n_candidates,
         ).total
@@ -109,7 +112,17 @@ class RunModule(LightningModule):
         gradient_clip_algorithm: str | None = None,
     ) -> None:
         """Clip the norm over all parameters (Lightning's own way refuses fused optimizers)."""
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.spec.optimizer.clip)
+        torch.nn.utils.clip_grad_norm_(
+            [self._matrices.flat, *self._others], self.spec.optimizer.clip
+        )
+
+    def optimizer_zero_grad(
+        self, epoch: int, batch_idx: int, optimizer: torch.optim.Optimizer
+    ) -> None:
+        """Zero the matrices' gradients in place: they are views of one tensor."""
+        self._matrices.zero_grad()
+        for parameter in self._others:
+            parameter.grad = None
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the tally and the generators' states."""

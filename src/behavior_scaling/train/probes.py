@@ -16,8 +16,9 @@ import numpy as np
 import torch
 
 from behavior_scaling.data.store import Dataset
+from behavior_scaling.evaluate.kinds import kinds_of
 from behavior_scaling.evaluate.sample import sample_cross_entropy, validation_sample
-from behavior_scaling.evaluate.scoring import Catalogue, Kinds
+from behavior_scaling.evaluate.scoring import Catalogue
 from behavior_scaling.records.spec import RunSpec
 from behavior_scaling.sizes import flops
 from behavior_scaling.train.gradient_noise import FreshGradients, noise_and_signal
@@ -60,7 +61,7 @@ class Prober:
             return
         self._gradients = FreshGradients(spec, dataset)
         self._sample = validation_sample(dataset)
-        self._kinds = Kinds(dataset)
+        self._dataset = dataset
 
     def __call__(self, module: RunModule) -> None:
         """After a step: add a probe to the run's tally if one is due."""
@@ -70,7 +71,9 @@ class Prober:
         began = time.monotonic()
         devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
         with torch.random.fork_rng(devices):
-            loss = self._validation_cross_entropy(module)
+            vectors = module.model.catalogue_vectors() if module.frozen is None else module.frozen
+            catalogue = Catalogue(kinds_of(self._dataset, module.model), vectors)
+            loss = sample_cross_entropy(module.model, module.objective, catalogue, self._sample)
             gradients, spent = self._gradients.draw(module, tally.steps)
         noise, signal = noise_and_signal(gradients, module.spec.batch)
         tally.probes.append(
@@ -82,26 +85,26 @@ class Prober:
                 "gradient_signal": _finite(signal),
             }
         )
-        tally.probe_flops += spent + self._flops_of_sample(module)
+        tally.probe_flops += spent + self._flops_of_sample(module, catalogue.products)
         tally.probe_seconds += time.monotonic() - began
 
-    def _validation_cross_entropy(self, module: RunModule) -> float:
-        vectors = module.model.catalogue_vectors() if module.frozen is None else module.frozen
-        catalogue = Catalogue(self._kinds, vectors)
-        return sample_cross_entropy(module.model, module.objective, catalogue, self._sample)
+    def _flops_of_sample(self, module: RunModule, products: int) -> float:
+        """Forward FLOPs: a third of training's where everything takes a gradient.
 
-    def _flops_of_sample(self, module: RunModule) -> float:
-        """Forward FLOPs: a third of training's where everything takes a gradient."""
+        Args:
+            module: the run.
+            products: with item vectors, of each scored state.
+        """
         spec = module.spec
         width, context = spec.contextualizer.width, spec.data.context
         position = flops.position_flops(spec.contextualizer, frozen=False)
         position += flops.attention_flops(spec.contextualizer, context)
-        logits = flops.logit_flops(width, self._kinds.count, frozen=False)
+        logits = flops.logit_flops(width, products, frozen=False)
         grid, scored = self._sample.valid.size, int(self._sample.valid.sum())
         forward = (grid * position + scored * logits) * flops.FORWARD / flops.TRAINING
         if spec.stage == 1:
-            tokens, items = module.model.embedder.tokens, module.model.n_items
-            forward += flops.flops_cache(spec.embedder, width, tokens, items)
+            items = torch.arange(module.model.n_items, device=module.device)
+            forward += module.model.embedder.forward_flops(items)
         return forward
 
 

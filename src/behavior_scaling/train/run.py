@@ -19,9 +19,9 @@ from behavior_scaling.data.store import Dataset
 from behavior_scaling.files import replacing
 from behavior_scaling.records.record import Record
 from behavior_scaling.records.spec import DataSpec, RunSpec
-from behavior_scaling.records.store import CHECKPOINT, USERS
+from behavior_scaling.records.store import CHECKPOINT, LOG, USERS
 from behavior_scaling.sizes import flops
-from behavior_scaling.sizes.counts import sizes_of
+from behavior_scaling.sizes.counts import sizes_of, table_counts
 
 if TYPE_CHECKING:
     from behavior_scaling.train.tally import Tally
@@ -39,6 +39,7 @@ def train_run(
     checkpoint_seconds: float,
     log: Callable[[str], None],
     stopped: Callable[[], bool] = lambda: False,
+    job_began: float | None = None,
 ) -> Record:
     """Train and evaluate one sweep point, going on from its checkpoint if there is one.
 
@@ -51,6 +52,8 @@ def train_run(
         checkpoint_seconds: seconds of training between checkpoints.
         log: takes a line of progress, every ten seconds at most.
         stopped: whether the run has been asked to stop.
+        job_began: when the job began, on the clock of time.monotonic(), in its first run; None in
+            the others.
 
     Returns:
         The record, outcome 'done' or 'diverged', its `files` empty; training seconds include
@@ -61,19 +64,25 @@ def train_run(
             parent's embedder does not fit.
         InterruptedRunError: `stopped` said so; the checkpoint is in the work folder.
     """
-    began = time.monotonic()
+    job_began = time.monotonic() if job_began is None else job_began
     _check(spec, dataset, parent_embedder)
     clear_outputs(work_dir)
+    from behavior_scaling.train.lightning_import import import_lightning
+
+    import_lightning()
     from behavior_scaling.evaluate.ranking import NonFiniteScoresError, evaluate
     from behavior_scaling.evaluate.ranks import Metrics, write_ranks
     from behavior_scaling.evaluate.users import write_user_sums
     from behavior_scaling.train.fit import build, fit
-    from behavior_scaling.train.machine import machine, peak_memory_bytes, versions
+    from behavior_scaling.train.machine import PeakMemory, machine, versions
+    from behavior_scaling.train.matmul_rate import rate_of_run
     from behavior_scaling.train.module import DivergedError
+    from behavior_scaling.train.timings import Spent, timings
     from behavior_scaling.train.weights import save_embedder
 
+    began = time.monotonic()
+    peak = PeakMemory()
     module = build(spec, dataset, parent_embedder)
-    started = time.monotonic()
     error: str | None = None
     metrics: Metrics = {}
     evaluate_seconds = 0.0
@@ -89,6 +98,16 @@ def train_run(
     except (DivergedError, NonFiniteScoresError) as reason:
         error = str(reason)
     tally = module.tally
+    peak_bytes = peak.bytes()
+    ended = time.monotonic()
+    rate = rate_of_run(module, dataset)
+    spent = Spent(
+        import_seconds=began - job_began,
+        start_seconds=(module.began or ended) - began,
+        evaluate_seconds=evaluate_seconds,
+        rate_seconds=time.monotonic() - ended,
+        peak_memory_bytes=peak_bytes,
+    )
     _write_curve(tally.curve, work_dir / CURVE)
     return Record(
         spec=spec,
@@ -98,24 +117,16 @@ def train_run(
         metrics=metrics,
         curve=tally.curve,
         probes=tally.probes,
-        timings={
-            "start_seconds": started - began,
-            "train_seconds": tally.seconds,
-            "probe_seconds": tally.probe_seconds,
-            "evaluate_seconds": evaluate_seconds,
-            "seconds": started - began + tally.seconds + tally.probe_seconds + evaluate_seconds,
-            "events_per_second": tally.consumed / tally.seconds if tally.seconds else 0.0,
-            "peak_memory_bytes": peak_memory_bytes(),
-        },
+        timings=timings(tally, spent, rate),
         versions=versions(),
-        machine=machine(),
+        machine=machine() | {"peak_memory": peak.source},
     )
 
 
 def clear_outputs(work_dir: Path) -> None:
-    """Remove what an earlier attempt left, its checkpoint aside."""
+    """Remove what an earlier attempt left, its checkpoint and its log aside."""
     for file in work_dir.iterdir():
-        if file.name != CHECKPOINT:
+        if file.name not in (CHECKPOINT, LOG):
             file.unlink()
 
 
@@ -151,6 +162,7 @@ def _counts(spec: RunSpec, dataset: Dataset, tally: Tally) -> dict[str, int | fl
     steps = max(1, tally.steps)
     return {
         **sizes_of(spec, tally.consumed),
+        **table_counts(spec, items),
         "n_items": items,
         "n_cand": flops.candidates_drawn(spec.objective, items),
         "n_cand_distinct": tally.candidates / steps,

@@ -56,6 +56,16 @@ class Tally:
         """Mean over the last tenth of D, nats."""
         return self.last_loss / self.last_positions
 
+    @property
+    def events_per_second(self) -> float:
+        """Loss positions a second of training; 0 before there is any."""
+        return self.consumed / self.seconds if self.seconds else 0.0
+
+    @property
+    def executed_gflops(self) -> float:
+        """Executed FLOPs a second of training, in 10^9; 0 before there is any."""
+        return self.flops / self.seconds / 1e9 if self.seconds else 0.0
+
     def state_dict(self) -> dict[str, Any]:
         """Plain numbers."""
         return dataclasses.asdict(self)
