@@ -70,7 +70,11 @@ def measure(case: Case) -> dict[str, float]:
     terms = Terms(torch.zeros(POSITIONS))
     if case.contestant == "masked":
         zeros = torch.zeros(POSITIONS), torch.zeros(case.candidates)
-        terms = Terms(torch.ones(POSITIONS), *zeros, Exclusions(sequence, sequence, targets))
+        terms = Terms(
+            torch.ones(POSITIONS),
+            *zeros,
+            Exclusions(sequence, sequence, targets, int(sequence[-1]) + 1),
+        )
     leaves = [x for x in (queries, own, vectors) if x.requires_grad]
     if case.contestant not in ("ours", "masked"):
         leaves = [x for x in (queries, vectors) if x.requires_grad]

@@ -23,7 +23,8 @@ from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
-from behavior_scaling.config import ContextualizerConfig, load_study
+from behavior_scaling.config import load_study
+from behavior_scaling.config_parts import ContextualizerConfig
 from behavior_scaling.data.store import Dataset
 from behavior_scaling.files import write_text
 from behavior_scaling.layout import Layout

@@ -24,7 +24,8 @@ import numpy as np
 import torch
 from timing import processor_seconds, seconds
 
-from behavior_scaling.config import ContextualizerConfig, load_study, parse_study
+from behavior_scaling.config import load_study, parse_study
+from behavior_scaling.config_parts import ContextualizerConfig
 from behavior_scaling.data.packing import packed_rows
 from behavior_scaling.data.store import Dataset
 from behavior_scaling.data.windows import TrainSampler

@@ -46,7 +46,7 @@ CONTESTANTS = {
 }
 
 # A factor on each contestant's own rate: 1e-3 of the peers, the quick study's rule of ours.
-LR_FACTORS = dict.fromkeys(CONTESTANTS, 3.0) | {"ours-features": 1.0, "ours-table": 1.0}
+LR_FACTORS = dict.fromkeys(CONTESTANTS, 1.0) | {"gsasrec": 3.0, "recbole-sasrec": 3.0}
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from behavior_scaling.config import DataConfig
+from behavior_scaling.config_parts import DataConfig
 from behavior_scaling.data.events import FeatureSchema, Tables
 from behavior_scaling.data.prepare import prepare_tables
 from behavior_scaling.data.store import Dataset

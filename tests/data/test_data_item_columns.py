@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from behavior_scaling.config import DataConfig
+from behavior_scaling.config_parts import DataConfig
 from behavior_scaling.data.errors import DataError
 from behavior_scaling.data.events import FeatureSchema, Tables, check_items
 from behavior_scaling.data.features import code_of, feature_tokens

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from behavior_scaling.config import DataConfig
+from behavior_scaling.config_parts import DataConfig
 from behavior_scaling.data import sources
 from behavior_scaling.data.baselines import floors
 from behavior_scaling.data.errors import DataError

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from behavior_scaling.config import DataConfig
+from behavior_scaling.config_parts import DataConfig
 from behavior_scaling.data import store
 from behavior_scaling.data.errors import DataError
 from behavior_scaling.data.prepare import prepare_tables

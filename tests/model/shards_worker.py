@@ -51,7 +51,7 @@ def loss_and_gradients(
         gathered[1],
         Candidates(items, everything=name == "full"),
         vectors,
-        Sequences(gathered[3], gathered[3], gathered[2]),
+        Sequences(gathered[3], gathered[3], gathered[2], int(gathered[3].max()) + 1),
         shards=shards,
     )
     leaves = {"queries": queries, "own": own} | ({} if frozen else {"vectors": vectors})

@@ -65,7 +65,7 @@ def _case(scale: float, dtype: torch.dtype, n: int = N) -> Case:
     apart = (torch.rand(P, generator=generator) < 0.6).to(dtype)
     apart[excluded.all(1)[of_position]] = 1  # or nothing would be left to sum
     sequence, column = excluded.nonzero(as_tuple=True)
-    terms = Terms(apart, own, correction, Exclusions(of_position, sequence, column))
+    terms = Terms(apart, own, correction, Exclusions(of_position, sequence, column, SEQUENCES))
     bias = correction.masked_fill(excluded, -math.inf)[of_position]
     queries, targets, candidates = (leaf.requires_grad_() for leaf in leaves)
     return Case((queries, targets, candidates), terms, bias, own)

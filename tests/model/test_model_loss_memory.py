@@ -63,7 +63,7 @@ def test_frozen_candidates_add_nothing_by_their_number(candidates: int) -> None:
         torch.ones(512),
         torch.zeros(512),
         torch.zeros(candidates),
-        Exclusions(sequence, sequence, targets),
+        Exclusions(sequence, sequence, targets, 16),
         rows=torch.arange(candidates),
     )
     assert _added(queries, vectors[targets], vectors, terms) < 16

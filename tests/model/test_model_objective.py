@@ -25,7 +25,7 @@ def _objective(kind: str, in_batch: int, uniform: int, same: str = "keep") -> Ob
 
 def _apart() -> Sequences:
     """Every target in a sequence of its own, which holds nothing else."""
-    return Sequences(TARGETS, TARGETS, TARGETS)
+    return Sequences(TARGETS, TARGETS, TARGETS, V)
 
 
 def _loss(objective: Objective, scores: Tensor, items: Tensor) -> Tensor:
@@ -111,7 +111,7 @@ def _partition(objective: Objective, scores: Tensor, target: int, items: Tensor)
         one_hot[at],
         Candidates(items, everything=False),
         one_hot[items],
-        Sequences(zero, zero, at),
+        Sequences(zero, zero, at, 1),
     )
     score, log_pi = float(scores[target]), float(objective.log_pi[target])
     return math.exp(float(loss) + score - log_pi) - math.exp(score - log_pi) + math.exp(score)
@@ -171,6 +171,7 @@ def _hand(same: str, kind: str = "as_paper") -> float:
         of_position=torch.tensor([0, 1]),
         sequence=torch.tensor([0, 0, 0, 1, 1]),
         item=torch.tensor([0, 1, 2, 3, 3]),
+        count=2,
     )
     loss = _objective(kind, 3, 1, same).loss(
         torch.arange(1.0, V + 1).log().repeat(2, 1),

@@ -11,7 +11,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from behavior_scaling.config import ContextualizerConfig, EmbedderConfig
+from behavior_scaling.config_parts import ContextualizerConfig, EmbedderConfig
 from behavior_scaling.model.embedder import make_embedder
 from behavior_scaling.model.embedder_base import Columns, ItemEmbedder, Items
 from behavior_scaling.model.seeding import seeded

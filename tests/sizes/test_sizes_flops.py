@@ -174,7 +174,7 @@ def test_nominal_agrees_with_the_counter_where_nothing_is_shared(
         vectors = model.item_vectors(everyone) if frozen is None else frozen
         states = model.states(past.view(B, L, -1), batch.document).view(B * L, -1)
         targets = batch.targets.view(-1)
-        sequences = Sequences(targets, targets, targets)
+        sequences = Sequences(targets, targets, targets, V)
         candidates = Candidates(everyone, everything=True)
         queries = states * model.scale()
         return scored.loss(queries, targets, vectors[targets], candidates, vectors, sequences)

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from behavior_scaling.config import ContextualizerConfig, EmbedderConfig
+from behavior_scaling.config_parts import ContextualizerConfig, EmbedderConfig
 from behavior_scaling.records.spec import ContextualizerSpec, EmbedderSpec
 from behavior_scaling.sizes.shapes import catalogue, realise
 

@@ -10,13 +10,8 @@ import jsonschema
 import pytest
 import yaml
 
-from behavior_scaling.config import (
-    ConfigError,
-    LearningRateRule,
-    load_study,
-    parse_study,
-    study_schema,
-)
+from behavior_scaling.config import ConfigError, load_study, parse_study, study_schema
+from behavior_scaling.config_parts import LearningRateRule
 
 ROOT = Path(__file__).parents[2]
 STUDIES = sorted((ROOT / "config").glob("*.yaml"))

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from behavior_scaling.config import DataConfig
+from behavior_scaling.config_parts import DataConfig
 from behavior_scaling.data import sources
 from behavior_scaling.data.events import Tables, check_tables, identity
 from behavior_scaling.data.features import feature_tokens

@@ -24,6 +24,8 @@ from behavior_scaling.data.packing import Grid, PackedRows, packed_rows
 from behavior_scaling.data.ragged import ragged
 from behavior_scaling.data.store import Dataset, EvalSplit
 
+WRITTEN_ROWS = 256  # rows of a plan that are written out at once: the work of a call is shared
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -93,6 +95,8 @@ class TrainSampler:
         self._step = 0
         self._consumed = 0
         self._plan: PackedRows | None = None  # of the epoch, once a row of it is asked for
+        self._written: Grid | None = None  # rows of the plan from `_written_from` on
+        self._written_from = 0
 
     def epoch_plan(self, epoch: int) -> PackedRows:
         """The rows of an epoch, in the order in which they are handed out."""
@@ -153,14 +157,26 @@ class TrainSampler:
                 self._epoch += 1
                 self._row = 0
                 self._plan = self.epoch_plan(self._epoch)
-            rows = self._plan[self._row : self._row + wanted]
-            self._row += len(rows)
-            wanted -= len(rows)
-            taken.append(rows.grid())
+                self._written = None
+            rows = self._write_out(self._plan, wanted)
+            self._row += len(rows.event)
+            wanted -= len(rows.event)
+            taken.append(rows)
+        if len(taken) == 1:
+            return taken[0]
         return Grid(
             np.concatenate([rows.event for rows in taken]),
             np.concatenate([rows.window for rows in taken]),
         )
+
+    def _write_out(self, plan: PackedRows, wanted: int) -> Grid:
+        """Up to B rows of the plan from the present one on; many are written out at a time."""
+        first = self._row - self._written_from
+        if self._written is None or not 0 <= first < len(self._written.event):
+            self._written = plan[self._row : self._row + WRITTEN_ROWS].grid()
+            self._written_from, first = self._row, 0
+        part = slice(first, first + wanted)
+        return Grid(self._written.event[part], self._written.window[part])
 
     def state_dict(self) -> dict[str, int]:
         """What has been handed out so far, and the settings that it belongs to."""
@@ -183,7 +199,7 @@ class TrainSampler:
                 raise ValueError(f"the sampler's state has {name} {state[name]}, not {value}")
         self._epoch, self._row = state["epoch"], state["row"]
         self._step, self._consumed = state["step"], state["consumed"]
-        self._plan = None
+        self._plan = self._written = None
 
     def _settings(self) -> dict[str, int]:
         names = ("context", "batch", "positions", "seed")

@@ -18,6 +18,7 @@ candidates need.
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,7 +81,7 @@ class _CrossEntropy(torch.autograd.Function):
         wide = torch.float64 if queries.dtype == torch.float64 else torch.float32
         autocast = torch.is_autocast_enabled(device)
         kind = torch.get_autocast_dtype(device) if autocast else wide
-        with torch.autocast(device, enabled=False):
+        with torch.autocast(device, enabled=False) if autocast else nullcontext():
             query, target = queries.to(wide), target_vectors.to(wide)
             own = (query * target).sum(1, keepdim=True)
             if terms.target_correction is not None:
@@ -167,15 +168,16 @@ class _Work:
                 top = torch.maximum(scores.amax(1, keepdim=True), own)
                 weights = scores.sub_(top).exp2_()
                 total = weights.sum(1, keepdim=True)
-                total += own.sub(top).exp2_().mul_(self._apart[block])
+                total.addcmul_(own.sub(top).exp2_(), self._apart[block])
                 self.sums.top[block], self.sums.total[block] = top, total
                 share = total.reciprocal()
+                narrow = weights.to(self._tiles.kind)
                 if self.grad_queries is not None:
-                    pushed = chunk.narrow @ weights.to(self._tiles.kind).t()  # [d, block]
+                    pushed = chunk.narrow @ narrow.t()  # [d, block]
                     torch.mul(pushed.t(), share, out=self.grad_queries[block])
                 if self.grad_candidates is not None:
                     weighted = (self._query[block] * share).to(self._tiles.kind)
-                    self.grad_candidates += weighted.t() @ weights.to(self._tiles.kind)
+                    self.grad_candidates += weighted.t() @ narrow
         if self._tiles.n == 0:
             self._finish_sums()
 

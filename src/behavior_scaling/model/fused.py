@@ -10,6 +10,7 @@ run in its type; norms and the residual stay in float32.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -72,7 +73,7 @@ class _NormLinear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, turn: Tensor | None) -> Tensor:
         kind = _product_type(x)
-        with torch.autocast(x.device.type, enabled=False):
+        with _no_autocast(x):
             normed, scale = _normed(_rows(x))
             narrow = normed.to(kind)
             out = (narrow @ weight.to(kind).t()).view(*x.shape[:-1], -1)
@@ -101,7 +102,7 @@ class _AddLinear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, residual: Tensor, x: Tensor, weight: Tensor) -> Tensor:
         kind = _product_type(residual)
-        with torch.autocast(residual.device.type, enabled=False):
+        with _no_autocast(residual):
             narrow = _rows(x).to(kind)
             ctx.save_for_backward(narrow, weight)
             ctx.kind, ctx.shape = x.dtype, x.shape
@@ -120,7 +121,7 @@ class _AddMlp(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, up: Tensor, down: Tensor) -> Tensor:
         kind = _product_type(x)
-        with torch.autocast(x.device.type, enabled=False):
+        with _no_autocast(x):
             rows = _rows(x)
             normed, scale = _normed(rows)
             narrow = normed.to(kind)
@@ -152,6 +153,14 @@ def _product_type(x: Tensor) -> torch.dtype:
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
 
 
+def _no_autocast(x: Tensor) -> AbstractContextManager[Any]:
+    """Types are chosen by hand in here; entering a context costs more than some products."""
+    device = x.device.type
+    if torch.is_autocast_enabled(device):
+        return torch.autocast(device, enabled=False)
+    return nullcontext()
+
+
 def _rows(x: Tensor) -> Tensor:
     return x.reshape(-1, x.shape[-1])
 
@@ -159,7 +168,7 @@ def _rows(x: Tensor) -> Tensor:
 def _normed(x: Tensor) -> tuple[Tensor, Tensor]:
     """x [n, d] over its RMS, and 1 / RMS [n, 1]."""
     norm = torch.linalg.vector_norm(x, dim=1, keepdim=True)
-    mean = norm.square_().div_(x.shape[1]).add_(EPSILON)
+    mean = norm.mul_(norm).mul_(1 / x.shape[1]).add_(EPSILON)
     # 0 x mean: a square that overflows is NaN in the result, not a silent zero.
     scale = torch.add(mean.rsqrt(), mean, alpha=0)
     return x * scale, scale

@@ -27,9 +27,16 @@ LOG2_E = 1 / math.log(2)
 class Exclusions:
     """Pairs of a sequence and a candidate that its positions may not score."""
 
-    of_position: Tensor  # int64 [P], the sequence of every position
-    sequence: Tensor  # int64 [S], ascending
-    column: Tensor  # int64 [S], of the candidates
+    of_position: Tensor  # int64 [P], the sequence of every position, in 0..count-1
+    sequence: Tensor  # int64 [S], in 0..count-1
+    column: Tensor  # int64 [S], of the candidates; n stands for none of them
+    count: int
+
+    def within(self, n: int) -> Exclusions:
+        """The pairs that name one of n candidates, by ascending sequence."""
+        inside = self.column < n
+        sequence, order = torch.sort(self.sequence[inside], stable=True)
+        return Exclusions(self.of_position, sequence, self.column[inside][order], self.count)
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,11 @@ class Tiles:
         self.n = (candidates if rows is None else rows).shape[0]
         positions = queries.shape[0]
         self.rows, self.columns = tile_shape(positions, self.n, queries.device.type)
-        self._pairs = self._first_pairs(positions)
+        self._whole = positions <= self.rows and self.n <= self.columns
+        self._pairs: list[tuple[int, int, int, int]] = []
+        if exclusions is not None and not self._whole:
+            self._exclusions = exclusions.within(self.n)
+            self._pairs = self._pairs_of_blocks(self._exclusions)
 
     def chunks(self) -> Iterator[Chunk]:
         """The candidates, cut where a tile asks for it."""
@@ -109,6 +120,8 @@ class Tiles:
             correction = correction[chunk.start : chunk.stop]
         if self._exclusions is None:
             return correction
+        if self._whole:
+            return self._whole_start(correction, self._exclusions)
         low, high, first, last = self._pairs[block.start // self.rows]
         if correction is None:
             correction = torch.zeros(1, dtype=self._wide, device=self._scaled.device)
@@ -118,17 +131,25 @@ class Tiles:
         if chunk.stop - chunk.start < self.n:
             inside = (column >= 0) & (column < chunk.stop - chunk.start)
             sequence, column = sequence[inside], column[inside]
-        bias.index_put_((sequence, column), bias.new_full((), -math.inf))
+        bias[sequence, column] = -math.inf
         return bias.index_select(0, self._exclusions.of_position[block] - low)
 
-    def _first_pairs(self, positions: int) -> list[tuple[int, int, int, int]]:
+    def _whole_start(self, correction: Tensor | None, exclusions: Exclusions) -> Tensor:
+        """What is added to the one tile that holds everything [P, n]."""
+        shape = exclusions.count, self.n + 1
+        bias = torch.zeros(shape, dtype=self._wide, device=self._scaled.device)
+        if correction is not None:
+            bias[:, : self.n] = correction
+        # Column n takes the items that are no candidates, and is cut off.
+        bias[exclusions.sequence, exclusions.column] = -math.inf
+        return bias[:, : self.n].index_select(0, exclusions.of_position)
+
+    def _pairs_of_blocks(self, exclusions: Exclusions) -> list[tuple[int, int, int, int]]:
         """Of each block: its sequences low..high-1, and their pairs first..last-1."""
-        if self._exclusions is None:
-            return []
-        of_blocks = torch.split(self._exclusions.of_position, self.rows)
+        of_blocks = torch.split(exclusions.of_position, self.rows)
         ends = torch.stack([torch.stack(torch.aminmax(part)) for part in of_blocks])
         ends[:, 1] += 1
-        pairs = torch.searchsorted(self._exclusions.sequence, ends)
+        pairs = torch.searchsorted(exclusions.sequence, ends)
         found = torch.cat([ends, pairs], dim=1).tolist()
         return [(low, high, first, last) for low, high, first, last in found]
 

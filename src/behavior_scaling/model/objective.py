@@ -26,9 +26,10 @@ from behavior_scaling.records.spec import ObjectiveSpec
 class Sequences:
     """Which items each sequence of the batch holds, as pairs of a sequence and an item."""
 
-    of_position: Tensor  # int64 [P], the sequence of every scored position
+    of_position: Tensor  # int64 [P], the sequence of every scored position, in 0..count-1
     sequence: Tensor  # int64 [S]
     item: Tensor  # int64 [S]
+    count: int
 
 
 class Objective:
@@ -108,18 +109,15 @@ class Objective:
             target_correction = -self.log_pi[targets]
         exclusions = None
         if self.spec.same_sequence == "mask":
-            exclusions = exclude(candidates, sequences)
+            exclusions = Exclusions(
+                sequences.of_position,
+                sequences.sequence,
+                candidates.columns(sequences.item),
+                sequences.count,
+            )
             apart = torch.ones(targets.shape[0], device=queries.device)
         else:
             found = candidates.columns(targets) < candidates.items.shape[0]
             apart = 1 - (found.float() if shards is None else shards.anywhere(found.float()))
         terms = Terms(apart, target_correction, correction, exclusions, rows, shards)
         return cross_entropy(queries, target_vectors, candidate_vectors, terms)
-
-
-def exclude(candidates: Candidates, sequences: Sequences) -> Exclusions:
-    """The candidates that each sequence holds itself."""
-    column = candidates.columns(sequences.item)
-    inside = column < candidates.items.shape[0]
-    sequence, order = torch.sort(sequences.sequence[inside], stable=True)
-    return Exclusions(sequences.of_position, sequence, column[inside][order])

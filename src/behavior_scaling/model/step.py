@@ -115,4 +115,5 @@ def _sequences(batch: BatchTensors, targets: Tensor, scored: Tensor) -> Sequence
         of_position=of_position,
         sequence=torch.cat([of_input, of_position]),
         item=torch.cat([batch.inputs.view(-1), targets]),
+        count=int(of_input.max()) + 1,
     )

@@ -9,6 +9,7 @@ stage-2 contextualizer does not depend on the embedder's shape.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -86,9 +87,25 @@ class TwoPart(nn.Module):
 
     def scale(self) -> Tensor:
         """The scalar that turns <h, v> into a score: exp(clamped log temperature) / sqrt(d)."""
-        log_temperature = self.contextualizer.log_temperature
+        scale: Tensor = _Scale.apply(self.contextualizer.log_temperature, self.width)  # type: ignore[no-untyped-call]
+        return scale
+
+
+class _Scale(torch.autograd.Function):
+    """exp(clamped log temperature) / sqrt(width); the gradient does not see the clamp.
+
+    So a parameter beyond a bound can come back.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, log_temperature: Tensor, width: int) -> Tensor:
         clamped = log_temperature.clamp(-LOG_TEMPERATURE_BOUND, LOG_TEMPERATURE_BOUND)
-        # The value is clamped, the gradient is not: a parameter beyond a bound can come back.
-        return (log_temperature + (clamped - log_temperature).detach()).exp() / math.sqrt(
-            self.width
-        )
+        scale = clamped.exp_().mul_(1 / math.sqrt(width))
+        ctx.save_for_backward(scale)
+        return scale
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
+        (scale,) = ctx.saved_tensors
+        return grad_outputs[0] * scale, None

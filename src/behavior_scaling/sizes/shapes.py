@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from behavior_scaling.config import ContextualizerConfig, EmbedderConfig
+from behavior_scaling.config_parts import ContextualizerConfig, EmbedderConfig
 from behavior_scaling.records.spec import ContextualizerSpec, EmbedderSpec
 from behavior_scaling.sizes.parameters import contextualizer_parameters, embedder_parameters
 

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from behavior_scaling.config import OptimizerConfig, Study
+from behavior_scaling.config import Study
+from behavior_scaling.config_parts import OptimizerConfig
 from behavior_scaling.records.spec import (
     ContextualizerSpec,
     DataSpec,
