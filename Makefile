@@ -79,11 +79,16 @@ retry: install
 
 bench: install
 	python benchmarks/throughput.py
+	python benchmarks/shapes.py
+	python benchmarks/loss.py
+	python benchmarks/ranking.py
 	python benchmarks/laws_solver.py
 	python benchmarks/laws_study.py
+	python benchmarks/summary.py
 
 bench-peers: install
 	python benchmarks/peers/run.py
+	python benchmarks/summary.py
 
 lock: install
 	workflow/lock.sh

@@ -35,7 +35,7 @@ from behavior_scaling.train.machine import PeakMemory
 
 POSITIONS = 4096
 LENGTH = 64  # positions of a sequence, all of whose items are excluded in `masked`
-MATRIX_LIMIT = 4 << 30  # bytes of logits above which a loss that keeps them is not tried
+MATRIX_LIMIT = 2 << 30  # bytes of logits above which a loss that keeps three of them is not tried
 
 
 @dataclass(frozen=True)
