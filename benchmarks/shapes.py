@@ -35,11 +35,10 @@ from behavior_scaling.train.lightning_import import import_lightning
 
 import_lightning()
 
-import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from behavior_scaling.train.fit import build, fit
-from behavior_scaling.train.matmul_rate import rate_of_run, step_products
+from behavior_scaling.train.matmul_rate import first_batch, rate_of_run, step_products
 
 SHAPES = (  # d, e, layers, B
     (8, 6, 1, 4),
@@ -101,12 +100,8 @@ def measure(spec: RunSpec, dataset: Dataset) -> dict[str, float]:
 
 def operations(spec: RunSpec, dataset: Dataset) -> int:
     """What one step dispatches, forward and backward."""
-    from behavior_scaling.data.windows import TrainSampler
-    from behavior_scaling.train.datamodule import tensors
-
     module = build(spec, dataset, None)
-    sampler = TrainSampler(dataset, spec.data.context, spec.batch, spec.positions, spec.seed)
-    batch = tensors(next(iter(sampler)), torch.device("cpu"))
+    batch = first_batch(module, dataset)
     with Operations() as counted:
         step_products(module, batch)
     return counted.count

@@ -21,6 +21,8 @@ from behavior_scaling.sizes.memory import embedder_inputs, embedder_saves, memor
 from behavior_scaling.sizes.parameters import embedder_parameters, table_parameters
 from behavior_scaling.sizes.shapes import catalogue, realise
 
+from .saved_floats import saved_floats
+
 T, V, D = 32, 96, 16
 TAB = [EmbedderSpec("tabtransformer", 8, depth) for depth in (0, 1, 2)]
 each_tab = pytest.mark.parametrize("spec", TAB, ids=lambda spec: f"tab{spec.depth}")
@@ -119,31 +121,12 @@ def test_a_table_has_the_contextualizers_width_and_share_zero() -> None:
     assert (found.embedder, found.n_ctx) == (EmbedderSpec("table", 32, 0), 12 * 32**2 + 1)
 
 
-def _saved_floats(module: torch.nn.Module, run: Callable[[], object]) -> float:
-    """Floats that autograd keeps, each storage once, parameters and buffers not counted."""
-    own = {t.untyped_storage().data_ptr() for t in [*module.parameters(), *module.buffers()]}
-    storages: dict[int, int] = {}
-    kept = []  # so that no address is used twice
-
-    def pack(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            storages[storage.data_ptr()] = storage.nbytes()
-            kept.append(storage)
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        result = run()
-    assert result is not None
-    return sum(storages.values()) / 4
-
-
 @each_tab
 def test_activations(spec: EmbedderSpec) -> None:
     """Within 10% of the tensors that torch saves."""
     embedder = _embedder(spec)
     items = torch.arange(V)
-    found = _saved_floats(embedder, lambda: embedder(items))
+    found = saved_floats(embedder, lambda: embedder(items))
     assert found / V == pytest.approx(embedder_saves(spec, D, T), rel=0.1)
 
 

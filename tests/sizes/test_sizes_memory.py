@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,26 +12,9 @@ from behavior_scaling.model.two_part import TwoPart
 from behavior_scaling.records.spec import ContextualizerSpec, EmbedderSpec, ObjectiveSpec
 from behavior_scaling.sizes.memory import Memory, contextualizer_saves, embedder_saves, memory
 
+from .saved_floats import saved_floats
+
 T = 6
-
-
-def _saved_floats(module: torch.nn.Module, run: Callable[[], object]) -> float:
-    """Floats that autograd keeps, each storage once, parameters and buffers not counted."""
-    own = {t.untyped_storage().data_ptr() for t in [*module.parameters(), *module.buffers()]}
-    storages: dict[int, int] = {}
-    kept = []  # so that no address is used twice
-
-    def pack(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            storages[storage.data_ptr()] = storage.nbytes()
-            kept.append(storage)
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        result = run()
-    assert result is not None
-    return sum(storages.values()) / 4
 
 
 @pytest.mark.parametrize(("width", "layers"), [(16, 1), (32, 2), (64, 3)])
@@ -42,7 +24,7 @@ def test_contextualizer_activations(width: int, layers: int) -> None:
     module = Contextualizer(spec, torch.Generator())
     vectors = torch.randn(4, 32, width, requires_grad=True)
     document = torch.zeros(4, 32, dtype=torch.int32)
-    found = _saved_floats(module, lambda: module(vectors, document))
+    found = saved_floats(module, lambda: module(vectors, document))
     assert found / (4 * 32) == pytest.approx(contextualizer_saves(spec, 32), rel=0.1)
 
 
@@ -60,7 +42,7 @@ def test_embedder_activations(spec: EmbedderSpec) -> None:
     contextualizer = ContextualizerSpec("transformer", 8, 1, 1)
     model = TwoPart(spec, contextualizer, codes, torch.ones(100, T), 1024, seed=0)
     items = torch.arange(100)
-    found = _saved_floats(model, lambda: model.item_vectors(items))
+    found = saved_floats(model, lambda: model.item_vectors(items))
     assert found / 100 == pytest.approx(embedder_saves(spec, 8, T), rel=0.1)
 
 

@@ -2,8 +2,8 @@
 
 Choices: what has an outcome is skipped, so a bundle that was killed goes on where it stopped;
 one run's error is its own outcome, with the whole traceback in the run's log, and does not touch
-the next; a request to stop ends the bundle
-after the step it is at, with every finished record in the store and the checkpoint beside them.
+the next; a request to stop ends the bundle after the step it is at, with every finished record in
+the store and the checkpoint beside them.
 """
 
 from __future__ import annotations

@@ -20,7 +20,6 @@ from torch import Tensor
 from behavior_scaling.data.store import Dataset
 from behavior_scaling.data.windows import TrainSampler
 from behavior_scaling.model.seeding import seeded
-from behavior_scaling.model.step import step_loss
 from behavior_scaling.records.spec import RunSpec
 from behavior_scaling.train.datamodule import tensors
 from behavior_scaling.train.module import RunModule
@@ -68,14 +67,10 @@ class FreshGradients:
         """
         trained = [p for p in module.model.parameters() if p.requires_grad]
         device = trained[0].device
-        half = module.spec.precision == "bf16-mixed"
         gradients, spent = [], 0.0
         for batch in self._sampler.draws(step, BATCHES):
             arrays = tensors(batch, device)
-            with torch.enable_grad(), torch.autocast(device.type, torch.bfloat16, enabled=half):
-                result = step_loss(
-                    module.model, module.objective, arrays, module.frozen, self._seed, batch.step
-                )
+            result = module.step_beside(arrays, self._seed, batch.step)
             parts = torch.autograd.grad(result.loss, trained)
             gradients.append(torch.cat([part.reshape(-1) for part in parts]))
             spent += module.executed_flops(arrays, result)

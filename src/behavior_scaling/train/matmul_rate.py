@@ -24,7 +24,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from behavior_scaling.data.store import Dataset
 from behavior_scaling.data.windows import TrainSampler
-from behavior_scaling.model.step import BatchTensors, step_loss
+from behavior_scaling.model.step import BatchTensors
 from behavior_scaling.train.datamodule import tensors
 from behavior_scaling.train.module import RunModule
 
@@ -70,10 +70,14 @@ class MatmulRate:
 
 def rate_of_run(module: RunModule, dataset: Dataset) -> MatmulRate | None:
     """The rate of the products of a run's first step; arguments and result as of matmul_rate."""
+    return matmul_rate(module, first_batch(module, dataset))
+
+
+def first_batch(module: RunModule, dataset: Dataset) -> BatchTensors:
+    """The batch of a run's first step, on the model's device."""
     spec = module.spec
     sampler = TrainSampler(dataset, spec.data.context, spec.batch, spec.positions, spec.seed)
-    device = next(module.model.parameters()).device
-    return matmul_rate(module, tensors(next(iter(sampler)), device))
+    return tensors(next(iter(sampler)), next(module.model.parameters()).device)
 
 
 def matmul_rate(module: RunModule, batch: BatchTensors) -> MatmulRate | None:
@@ -98,17 +102,12 @@ def matmul_rate(module: RunModule, batch: BatchTensors) -> MatmulRate | None:
 
 def step_products(module: RunModule, batch: BatchTensors) -> Counter[Product]:
     """The matrix products of one step, forward and backward, and how often each comes."""
-    spec = module.spec
     trained = [p for p in module.model.parameters() if p.requires_grad]
     device = batch.inputs.device
-    half = spec.precision == "bf16-mixed"
     devices = [torch.cuda.current_device()] if device.type == "cuda" else []
     recorder = _Recorder()
     with torch.random.fork_rng(devices), recorder:
-        with torch.enable_grad(), torch.autocast(device.type, torch.bfloat16, enabled=half):
-            result = step_loss(
-                module.model, module.objective, batch, module.frozen, spec.seed, step=0
-            )
+        result = module.step_beside(batch, module.spec.seed, step=0)
         torch.autograd.grad(result.loss, trained, allow_unused=True)
     return recorder.products
 

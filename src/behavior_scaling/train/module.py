@@ -93,6 +93,13 @@ class RunModule(LightningModule):
         self.tally.flops += self.executed_flops(batch.tensors, result)
         return result.loss
 
+    def step_beside(self, batch: BatchTensors, seed: int, step: int) -> StepResult:
+        """One step outside of the trainer, in the run's precision; arguments as of step_loss."""
+        half = self.spec.precision == "bf16-mixed"
+        device = batch.inputs.device.type
+        with torch.enable_grad(), torch.autocast(device, torch.bfloat16, enabled=half):
+            return step_loss(self.model, self.objective, batch, self.frozen, seed, step)
+
     def executed_flops(self, batch: BatchTensors, result: StepResult) -> float:
         """FLOPs of a step forward and backward, from what ran."""
         return flops.executed(
