@@ -1,4 +1,5 @@
 # make reproduce   regenerate the quick study: data, runs, laws, figures, tables, claims, paper
+# make data        the study's data only: prepared, with floors and data card
 # make test        style, types, import order, tests
 # Both create .venv by themselves; a second call has nothing to do and says so.
 
@@ -17,7 +18,7 @@ QUIET = 2>&1 | grep --line-buffered -vE '^(Select jobs|Execute [0-9]+ jobs|Using
 SHELL := /bin/bash -o pipefail
 TESTS = tests/workflow $(filter-out tests/workflow/,$(sort $(wildcard tests/*/)))
 
-.PHONY: install reproduce test test-slow lint figures promote retry bench bench-peers lock clean
+.PHONY: install reproduce data test test-slow lint figures promote retry bench bench-peers lock clean
 
 install: $(VENV)/.installed
 
@@ -47,8 +48,13 @@ reproduce: install
 	  $(SNAKEMAKE) --unlock --quiet all; fi
 	@echo "== study $(NAME): snakemake runs what is missing"
 	@$(SNAKEMAKE) --quiet rules host $(QUIET)
+	@# Of data whose size nobody states the first call prepares them, and the next one trains.
+	@test -f results/$(NAME)/runs.parquet || $(SNAKEMAKE) --quiet rules host $(QUIET)
 	@behavior-scaling status --config $(STUDY) --results results || true
 	@echo "== done: results/$(NAME)/ holds paper.pdf, claims.json, figures/, tables/, laws/"
+
+data: install
+	@$(SNAKEMAKE) --quiet rules host -- data $(QUIET)
 
 test: install lint
 	@# The DAG's tests take longest in one file: they begin first, beside all the others.
@@ -82,6 +88,9 @@ bench: install
 	python benchmarks/shapes.py
 	python benchmarks/loss.py
 	python benchmarks/ranking.py
+	python benchmarks/engines.py
+	python benchmarks/preparation.py
+	python benchmarks/worlds.py
 	python benchmarks/laws_solver.py
 	python benchmarks/laws_study.py
 	python benchmarks/summary.py

@@ -9,7 +9,7 @@ from pathlib import Path
 from snakemake.utils import min_version, validate
 
 from behavior_scaling.config import load_study
-from behavior_scaling.data import sources
+from behavior_scaling.data.known import known_sizes
 from behavior_scaling.data.store import Dataset
 from behavior_scaling.layout import Layout
 from behavior_scaling.provenance import source_hash
@@ -29,9 +29,16 @@ validate(
 )
 PLACE = Layout(Path("results"), STUDY)
 FLOORS = PLACE.floors if STUDY.runs == "train" else PLACE.folder / "floors.json"
-PLAN = make_plan(STUDY, sources.get(STUDY.data.source).info.n_items)
+N_ITEMS = known_sizes(STUDY.data, PLACE.data).n_items
+PLAN = make_plan(STUDY, N_ITEMS) if N_ITEMS else None
 
-if STUDY.runs == "train":
+if PLAN is None:
+    print(
+        f"{STUDY.data.name}: its catalogue's size is known once the data are prepared, which is "
+        "all that this call does; the next one trains.",
+        file=sys.stderr,
+    )
+elif STUDY.runs == "train":
     prepared = (PLACE.data / "meta.json").is_file()
     data_spec = Dataset.open(PLACE.data).data_spec() if prepared else None
     for message in renew_requests(PLAN, STUDY, data_spec, PLACE.bundles, Store(PLACE.store)):
@@ -45,11 +52,21 @@ wildcard_constraints:
 
 localrules:
     all,
+    data,
     figures,
 
 
+DATA = [PLACE.data / "meta.json", PLACE.floors, PLACE.card / "card.md"]
+
+
+rule data:
+    default_target: PLAN is None
+    input:
+        DATA,
+
+
 rule all:
-    default_target: True
+    default_target: PLAN is not None
     input:
         PLACE.folder / "paper.pdf",
         PLACE.folder / "claims.json",
@@ -59,19 +76,20 @@ rule all:
             kind=["pdf", "svg", "png", "csv"],
         ),
         expand(PLACE.folder / "tables" / "{table}.csv", table=TABLES),
+        DATA if STUDY.runs == "train" else [],
 
 
 include: "workflow/rules/data.smk"
 
 
-if STUDY.runs == "train":
+if PLAN is not None:
+    if STUDY.runs == "train":
 
-    include: "workflow/rules/common.smk"
-    include: "workflow/rules/train.smk"
+        include: "workflow/rules/common.smk"
+        include: "workflow/rules/train.smk"
 
-else:
+    else:
 
-    include: "workflow/rules/archive.smk"
+        include: "workflow/rules/archive.smk"
 
-
-include: "workflow/rules/analysis.smk"
+    include: "workflow/rules/analysis.smk"

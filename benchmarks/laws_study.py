@@ -27,7 +27,7 @@ GROUPS, POSITIONS = 64, 200_000
 UNIQUE, CONTEXT, ITEMS = 4e8, 64, 20_000
 METRICS = ("cross_entropy", "recall@10", "ndcg@10", "mrr@10")
 SLICES = {"all": 1.0, "session_start": 0.1}
-FLOORS = {"validation": {"markov": {"cross_entropy": 6.5}}}
+FLOORS = {"validation": {"all": {"markov": {"cross_entropy": 6.5}}}}
 
 
 def loss(n_emb: float, n_ctx: float, d: float, candidates: float, batch: float) -> float:

@@ -36,9 +36,19 @@ def _parser() -> argparse.ArgumentParser:
     def config(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--config", type=Path, required=True, help="study file, YAML")
 
+    def results(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--results", type=Path, default=Path("results"), help="results folder")
+
     def path(sub: argparse.ArgumentParser, name: str, text: str, required: bool = True) -> None:
         sub.add_argument(name, type=Path, required=required, help=text)
 
+    sub = step("validate", "validate", "report what is wrong with your own tables")
+    sub.add_argument(
+        "files", type=Path, nargs="+", metavar="FILES",
+        help="a YAML that describes tables, or the tables, for which one is proposed",
+    )  # fmt: skip
+    path(sub, "--write", "YAML file to write the proposed description to", False)
+    path(sub, "--json", "JSON file to write the report to", False)
     sub = step("fetch", "data", "download and verify the raw files of a study's source")
     config(sub)
     path(sub, "--out", "JSON file that will name the raw file and its SHA-256")
@@ -49,12 +59,23 @@ def _parser() -> argparse.ArgumentParser:
     sub = step("floors", "data", "score trivial rules on the evaluation positions")
     path(sub, "--data", "folder of the data set")
     path(sub, "--out", "JSON file to write")
+    sub = step("card", "card", "write the data card of a data set: Markdown, figure, CSV")
+    path(sub, "--data", "folder of the data set")
+    path(sub, "--floors", "JSON file that `floors` wrote", False)
+    path(sub, "--config", "study file: names the source, for its licence and citation", False)
+    path(sub, "--out", "folder to write card.md, card.png and card.csv into")
+    sub = step("truth", "truth", "score a synthetic world's exact filter on the same positions")
+    config(sub)
+    path(sub, "--data", "folder of the data set")
+    path(sub, "--out", "JSON file to write")
 
     sub = step("sweep", "runs", "print the runs of a study and what it leaves out")
     config(sub)
+    results(sub)
     sub.add_argument("--explain", action="store_true", help="every cell, not only the totals")
     sub = step("power", "power", "say what a study's grid can tell, before any run")
     config(sub)
+    results(sub)
     _power_options(sub)
     sub = step("train", "runs", "train the runs of a bundle that the store does not hold yet")
     config(sub)
@@ -64,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     path(sub, "--out", "bundle file to write: ids, outcomes, hashes")
     sub = step("collect", "runs", "gather records into one table of runs")
     config(sub)
+    results(sub)
     path(sub, "--data", "folder of the data set (with --store)", required=False)
     path(sub, "--store", "folder of records", required=False)
     path(sub, "--archive", "folder of shipped records, instead of --data and --store", False)
@@ -95,6 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     path(sub, "--floors", "file that `floors` wrote")
     sub = step("tables", "report", "write every table as CSV and Markdown")
     path(sub, "--results", "folder of the study under results/")
+    path(sub, "--floors", "file that `floors` wrote")
     sub = step("claims", "report", "hold our values against the paper's and give verdicts")
     path(sub, "--results", "folder of the study under results/")
     sub = step("numbers", "report", "write every number that the texts print, with its origin")

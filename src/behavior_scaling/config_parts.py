@@ -5,6 +5,7 @@ Choices: see config.py; a part is frozen and refuses unknown keys.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -33,10 +34,25 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class WorldConfig(Part):
+    """How much of a synthetic world is drawn; the world itself is named by the source."""
+
+    users: PositiveInt = Field(20_000, description="Users drawn: the first of an endless order.")
+    seed: NonNegativeInt = 0
+
+
 class DataConfig(Part):
     """Which events, and how they become sequences and feature tokens."""
 
-    source: str = Field(description="Name of a registered source, e.g. ml-100k.")
+    source: str = Field(
+        description="Name of a registered source, e.g. ml-100k, or a YAML file that describes "
+        "your own tables (docs/data.md)."
+    )
+    variant: str | None = Field(
+        None, description="Which part of a source, where it has several: a category, a size."
+    )
+    clones: tuple[str, ...] = Field((), description="git-activity: folders of git clones.")
+    world: WorldConfig = WorldConfig()
     mirror: str | None = Field(
         None, description="Folder searched for the source's file before downloading it."
     )
@@ -44,12 +60,35 @@ class DataConfig(Part):
     tokens: PositiveInt = Field(24, description="T: feature tokens an item has at most.")
     codebook: int = Field(65536, ge=256, description="Rows of the fixed, hashed codebook.")
     numeric_bins: int = Field(16, ge=2, description="Bins of a numeric feature (train quantiles).")
+    subwords: NonNegativeInt = Field(
+        4, description="Letters of the sub-words that stand for rare words; 0: words only."
+    )
+    split: Literal["time", "leave_one_out", "last_n"] = Field(
+        "time", description="The time split, or one of the literature's for comparison."
+    )
     train_fraction: Fraction = Field(
         0.8, description="Share of events before the global cut-off t1 of the time split."
+    )
+    last_n: PositiveInt = Field(10, description="Events a half that split: last_n holds out.")
+    train_users: float = Field(
+        1.0, gt=0, le=1, description="Share of users, the first of one order, that train."
     )
     session_gap: PositiveInt = Field(
         3600, description="Seconds of silence that end a session where the source names none."
     )
+    least_targets: NonNegativeInt = Field(
+        1000, description="Evaluation targets below which a split is refused."
+    )
+
+    @property
+    def name(self) -> str:
+        """The source's name; of a description of one's own, the file's."""
+        return Path(self.source).stem if self.described else self.source
+
+    @property
+    def described(self) -> bool:
+        """Whether the source is a YAML file that describes one's own tables."""
+        return self.source.endswith((".yaml", ".yml"))
 
 
 class EmbedderConfig(Part):
@@ -90,6 +129,22 @@ class ContextualizerConfig(Part):
         (44, 2), (48, 2), (64, 2), (80, 2), (96, 2), (112, 2), (128, 2),
     )  # fmt: skip
     head_dim: PositiveInt = Field(16, description="Width of a head; narrower models have one head.")
+    event_features: tuple[str, ...] = Field(
+        (),
+        description="What it sees of past events besides their items: gap, calendar, and the "
+        "event features of the source by name. None: items alone.",
+    )
+    event_width: PositiveInt = Field(
+        8, description="Width of the fixed vectors that event features are, before one matrix."
+    )
+
+    @field_validator("event_features")
+    @classmethod
+    def _once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"{twice[0]!r} stands twice; name an event feature once")
+        return names
 
     @model_validator(mode="after")
     def _heads_divide(self) -> Self:

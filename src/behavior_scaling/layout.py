@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from behavior_scaling.config import Study
 from behavior_scaling.records.spec import canonical_json
+
+FETCHED = {"source", "variant", "clones", "world", "context"}  # what a source's file depends on
 
 
 @dataclass(frozen=True)
@@ -20,19 +23,29 @@ class Layout:
     @property
     def raw(self) -> Path:
         """What was fetched: a small JSON file that names the raw file and its SHA-256."""
-        return self.results / "raw" / f"{self.study.data.source}.json"
+        keys = self.study.data.model_dump(mode="json", include=FETCHED)
+        return self.results / "raw" / f"{self.study.data.name}-{_digest(keys)}.json"
 
     @property
     def data(self) -> Path:
         """The prepared data set; its name changes with any key that changes its content."""
         keys = self.study.data.model_dump(mode="json", exclude={"mirror"})
-        digest = hashlib.sha256(canonical_json(keys).encode()).hexdigest()[:8]
-        return self.results / "data" / f"{self.study.data.source}-{digest}"
+        return self.results / "data" / f"{self.study.data.name}-{_digest(keys)}"
 
     @property
     def floors(self) -> Path:
         """Trivial rules on the evaluation positions, beside the data they were measured on."""
         return self.data.with_name(self.data.name + "-floors.json")
+
+    @property
+    def card(self) -> Path:
+        """The data card, beside the data it describes."""
+        return self.data.with_name(self.data.name + "-card")
+
+    @property
+    def truth(self) -> Path:
+        """What no model can beat on a synthetic world's positions, beside the world's data."""
+        return self.data.with_name(self.data.name + "-truth.json")
 
     @property
     def store(self) -> Path:
@@ -68,3 +81,8 @@ class Layout:
     def probes(self) -> Path:
         """What runs measured on their way."""
         return self.folder / "probes.parquet"
+
+
+def _digest(keys: Any) -> str:
+    """Eight letters that change with any of the keys."""
+    return hashlib.sha256(canonical_json(keys).encode()).hexdigest()[:8]

@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 from behavior_scaling.config_parts import DataConfig
-from behavior_scaling.data.events import FeatureSchema, Tables
 from behavior_scaling.data.prepare import prepare_tables
 from behavior_scaling.data.store import Dataset
+from behavior_scaling.data.tables import FeatureSchema, Tables
 
 Line = tuple[int, int, int]  # user, item, time; times below 100 are train
 Prepare = Callable[..., Dataset]
@@ -51,9 +51,9 @@ def prepared(tmp_path: Path, tables: Callable[..., Tables]) -> Prepare:
 
     def make(lines: Sequence[Line], n_items: int, **settings: Any) -> Dataset:
         early = sum(time < 100 for _, _, time in lines)
-        config = DataConfig(
-            source="tiny", train_fraction=(early + 0.5) / len(lines), tokens=2, **settings
-        )
+        fraction = min((early + 0.5) / len(lines), 0.99)
+        given = {"train_fraction": fraction, "tokens": 2, "least_targets": 0} | settings
+        config = DataConfig(source="tiny", **given)
         return prepare_tables(tables(lines, n_items), config, tmp_path / "tiny")
 
     return make

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from behavior_scaling.data.event_columns import EventColumns
+from behavior_scaling.data.store import CONTEXT, TEST, TRAIN, VALIDATION, Dataset
 from behavior_scaling.data.windows import EvalBatch, eval_windows
 
 
@@ -41,10 +45,36 @@ def test_a_new_user_is_scored_from_the_second_event(prepared, halves) -> None:
     assert dataset.user_in_train[batch.user[batch.valid]].tolist() == [False, False]
 
 
+def by_time(dataset: Dataset) -> np.ndarray:
+    return dataset.split
+
+
+def last_ones(dataset: Dataset) -> np.ndarray:
+    """The last two events of a user are test, the three before them validation."""
+    left = np.repeat(dataset.offsets[1:], np.diff(dataset.offsets)) - np.arange(dataset.n_events)
+    return np.select([left <= 2, left <= 5], [TEST, VALIDATION], TRAIN).astype(np.uint8)
+
+
+def without_training(dataset: Dataset) -> np.ndarray:
+    """The last ones of users who do not train: their history is context."""
+    split = last_ones(dataset)
+    return np.where(split == TRAIN, CONTEXT, split).astype(np.uint8)
+
+
+def scattered(dataset: Dataset) -> np.ndarray:
+    """Any event of any split."""
+    rng = np.random.default_rng(4)
+    return rng.integers(0, 4, dataset.n_events).astype(np.uint8)
+
+
+@pytest.mark.parametrize("coded", [by_time, last_ones, without_training, scattered])
 @pytest.mark.parametrize("split", ["validation", "test"])
 @pytest.mark.parametrize("context", [2, 3, 4, 7, 16, 64])
-def test_each_target_once_with_enough_context(prepared, random_lines, split, context: int) -> None:
+def test_each_target_once_with_enough_context(
+    prepared, random_lines, split, context: int, coded
+) -> None:
     dataset = prepared(random_lines(), 12)
+    dataset = replace(dataset, split=coded(dataset))
     users = np.repeat(np.arange(dataset.n_users), np.diff(dataset.offsets))
     code = {"validation": 1, "test": 2}[split]
     eligible = [
@@ -57,7 +87,7 @@ def test_each_target_once_with_enough_context(prepared, random_lines, split, con
 
     scored = np.concatenate([batch.event[batch.valid] for batch in batches])
     assert sorted(scored.tolist()) == eligible
-    assert len(eligible) == dataset.meta.eval_positions[split] > 50
+    assert len(eligible) == len(dataset.eval_events(split)) > 50
     for batch in batches:
         for row, column in np.argwhere(batch.valid):
             event = batch.event[row, column]
@@ -68,6 +98,39 @@ def test_each_target_once_with_enough_context(prepared, random_lines, split, con
             assert np.array_equal(batch.inputs[row, seen], dataset.items[event - len(seen) : event])
             assert batch.targets[row, column] == dataset.items[event]
             assert batch.user[row, column] == users[event]
+
+
+def test_the_literatures_splits_by_hand(prepared) -> None:
+    # Seven events of one user, the last two test, the two before them validation: validation
+    # reads no test event, and test reads validation events without scoring them.
+    dataset = prepared([(0, 10 + k, k if k < 6 else 100) for k in range(7)], 20)
+    codes = [TRAIN, TRAIN, CONTEXT, VALIDATION, VALIDATION, TEST, TEST]
+    dataset = replace(dataset, split=np.array(codes, np.uint8))
+
+    (early,) = eval_windows(dataset, "validation", 8)
+    (late,) = eval_windows(dataset, "test", 8)
+
+    assert early.inputs[early.document >= 0].tolist() == [10, 11, 12, 13]
+    assert early.targets[early.valid].tolist() == [13, 14]
+    assert late.inputs[late.document >= 0].tolist() == [10, 11, 12, 13, 14, 15]
+    assert late.targets[late.valid].tolist() == [15, 16]
+
+
+def test_windows_carry_the_chosen_features_of_their_inputs(
+    prepared, random_lines, monkeypatch
+) -> None:
+    dataset = prepared(random_lines(), 12)
+    levels = np.arange(dataset.n_events)[:, None] % np.array([7, 9])
+    tables = np.zeros((16, 2), np.int32), np.ones((16, 2), np.float32)
+    columns = EventColumns(levels.astype(np.uint16), np.array([0, 7, 16]), *tables, ("a", "b"))
+    monkeypatch.setattr(Dataset, "event_columns", lambda self: columns, raising=False)
+
+    for batch in eval_windows(dataset, "test", 8, rows=5, event_features=("b",)):
+        present = batch.document >= 0
+        past = batch.event[present] - 1
+        assert batch.events[present].tolist() == [[7 + event % 9] for event in past]
+        assert not batch.events[~present].any()
+    assert next(eval_windows(dataset, "test", 8)).events is None
 
 
 def test_rows_are_dealt_out_in_batches_and_padding_is_marked(prepared, random_lines) -> None:

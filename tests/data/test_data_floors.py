@@ -37,6 +37,10 @@ def train_pairs(dataset: Dataset, before: int | None = None) -> np.ndarray:
     return counts
 
 
+def floors_of_validation(dataset: Dataset) -> dict[str, dict[str, float | int | None]]:
+    return floors(dataset)["validation"]["all"]
+
+
 def test_ties_are_expectations_over_their_orders() -> None:
     # The target stands first, second or third with equal probability.
     values = summary(Ranks(np.array([0]), np.array([2]), None))
@@ -73,6 +77,7 @@ def hand(prepared, halves) -> Dataset:
     early += [(q, item, 2 * k + 1) for k, item in enumerate([0, 1, 0, 2, 0, 1, 0, 1, 2])]
     lines = [*early, (p, 1, 50), (q, 3, 51)]
     lines += [(v, 1, 100), (v, 0, 101), (v, 3, 102), (v, 1, 103)]
+    lines += [(halves["test"][2], 2, 100), (halves["test"][2], 2, 101)]
     return prepared(lines, 4)
 
 
@@ -90,7 +95,7 @@ def test_markov_by_hand(hand) -> None:
     # leaves d. Counts a 9, b 8, c 2, d 1: unigram 9.5, 8.5, 2.5, 1.5 over 22.
     unigram = np.array([9.5, 8.5, 2.5, 1.5]) / 22
     targets = dataset.eval_events("validation")  # b -> a, a -> d, d -> b
-    ranks = markov_ranks(dataset, targets)
+    ranks = markov_ranks(dataset, targets, targets)
     expected = [
         weight * 6 / 7 + (1 - weight) * unigram[0],
         (1 - weight) * unigram[3],
@@ -100,14 +105,14 @@ def test_markov_by_hand(hand) -> None:
     assert np.allclose(np.exp(ranks.logp), expected)
     assert ranks.higher.tolist() == [0, 3, 1]
     assert ranks.equal.tolist() == [0, 0, 0]
-    assert floors(dataset, "validation")["markov"]["cross_entropy"] == pytest.approx(
+    assert floors_of_validation(dataset)["markov"]["cross_entropy"] == pytest.approx(
         -np.log(expected).mean()
     )
 
 
 def test_unigram_by_hand(hand) -> None:
     dataset = hand
-    values = floors(dataset, "validation")["unigram"]
+    values = floors_of_validation(dataset)["unigram"]
 
     # Targets a, d, b stand at ranks 1, 4, 2.
     assert values["cross_entropy"] == pytest.approx(-np.log(np.array([9.5, 1.5, 8.5]) / 22).mean())
@@ -121,7 +126,8 @@ def test_popularity_ties_by_hand(prepared, halves) -> None:
     lines = [(v, 0, 1), (v, 1, 2), (v, 0, 3), (v, 2, 4), (v, 1, 100), (v, 4, 101), (v, 0, 102)]
     dataset = prepared(lines, 5)
 
-    ranks = unigram_ranks(dataset, dataset.eval_events("validation"))
+    targets = dataset.eval_events("validation")
+    ranks = unigram_ranks(dataset, targets, targets)
 
     assert ranks.higher.tolist() == [1, 3, 0]
     assert ranks.equal.tolist() == [1, 1, 0]
@@ -133,7 +139,8 @@ def test_recency_by_hand(prepared, halves) -> None:
     lines = [(v, item, k if k < 2 else 98 + k) for k, item in enumerate(items)]
     dataset = prepared(lines, 6)
 
-    ranks = recency_ranks(dataset, dataset.eval_events("validation"))
+    targets = dataset.eval_events("validation")
+    ranks = recency_ranks(dataset, targets, targets)
 
     # Before each target, the latest first: [1 0] 0; [0 1] new; [2 0 1] 1; [1 2 0] new;
     # [3 1 2 0] 0; [0 3 1 2] 0.
@@ -159,7 +166,7 @@ def test_markov_against_brute_force(random_set) -> None:
     assert np.allclose(table.sum(1), 1)
     before, after = dataset.items[targets - 1], dataset.items[targets]
 
-    ranks = markov_ranks(dataset, targets)
+    ranks = markov_ranks(dataset, targets, targets)
 
     higher, equal = counted(table[before], after)
     assert (totals == 0).any()  # some items are never left
@@ -198,7 +205,8 @@ def test_lambda_is_zero_without_a_holdout(prepared, halves) -> None:
     dataset = prepared([(v, 0, 1), (9, 1, 2), (8, 1, 3), (v, 1, 100)], 3)
 
     assert fit_lambda(dataset) == 0.0
-    ranks = markov_ranks(dataset, dataset.eval_events("validation"))
+    targets = dataset.eval_events("validation")
+    ranks = markov_ranks(dataset, targets, targets)
     assert ranks.logp is not None
     assert np.exp(ranks.logp) == pytest.approx([2.5 / 4.5])
 
@@ -211,7 +219,7 @@ def test_recency_against_brute_force(random_set) -> None:
         for earlier in range(random_set.offsets[user], event):
             scores[row, random_set.items[earlier]] = earlier
 
-    ranks = recency_ranks(random_set, targets)
+    ranks = recency_ranks(random_set, targets, targets)
 
     higher, equal = counted(scores, random_set.items[targets])
     assert np.array_equal(ranks.higher, higher)
@@ -255,7 +263,7 @@ def test_item_knn_against_brute_force(
         for item in set(random_set.items[start:event].tolist()):
             scores[place] += similar[item]
 
-    ranks = item_knn_ranks(random_set, targets)
+    ranks = item_knn_ranks(random_set, targets, targets)
 
     higher, equal = counted(scores, random_set.items[targets])
     assert np.array_equal(ranks.higher, higher)
@@ -263,12 +271,14 @@ def test_item_knn_against_brute_force(
 
 
 def test_floors_have_every_metric(random_set) -> None:
-    values = floors(random_set, "validation")
+    values = floors_of_validation(random_set)
 
     metrics = {f"{kind}@{k}" for kind in ("recall", "ndcg", "mrr") for k in (1, 5, 10, 20, 50)}
     assert set(values) == {"unigram", "recency", "markov", "item_knn"}
     for floor, found in values.items():
-        assert set(found) == metrics | {"cross_entropy", "accuracy"}
+        rest = {"cross_entropy", "accuracy", "n_positions", "n_users", "train_share"}
+        assert set(found) == metrics | rest
+        assert found["train_share"] == 1
         assert (found["cross_entropy"] is None) == (floor in ("recency", "item_knn"))
 
 
@@ -277,4 +287,4 @@ def test_a_split_without_targets_is_refused(prepared, halves) -> None:
     dataset = prepared([(v, 0, 1), (v, 1, 2), (v, 2, 100)], 3)
 
     with pytest.raises(DataError, match="no test event has a predecessor"):
-        floors(dataset, "test")
+        floors(dataset)

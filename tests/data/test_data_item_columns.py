@@ -1,8 +1,9 @@
-"""Columns of tokens and standardised numbers: by hand, from train items only, and old data."""
+"""Columns of tokens and standardised numbers: by hand, from train items only, robust, on disk."""
 
 from __future__ import annotations
 
-import shutil
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,62 +11,77 @@ import pytest
 
 from behavior_scaling.config_parts import DataConfig
 from behavior_scaling.data.errors import DataError
-from behavior_scaling.data.events import FeatureSchema, Tables, check_items
-from behavior_scaling.data.features import code_of, feature_tokens
-from behavior_scaling.data.item_columns import ItemColumns, item_columns
+from behavior_scaling.data.item_columns import Standard
 from behavior_scaling.data.prepare import prepare_tables
 from behavior_scaling.data.store import Dataset
+from behavior_scaling.data.tables import FeatureSchema, Tables
 
-SCHEMA = FeatureSchema(
-    (("brand", "categorical"), ("price", "numeric"), ("tags", "multi"), ("flat", "numeric"))
-)
+from .item_arrays import Made, token, write
+
+KINDS = {"brand": "categorical", "price": "numeric", "tags": "multi", "flat": "numeric"}
 CODEBOOK = 4096
+# Five items; the last two have no training events, and prices beyond the others'.
+COLUMNS: dict[str, list[Any]] = {
+    "brand": ["a", None, "a", "b", "c"],
+    "price": [1.0, 3.0, np.nan, 100.0, -7.0],
+    "tags": [["x", "x"], ["y", "z"], None, ["x"], ["a"]],
+    "flat": [2.0, 2.0, 2.0, 5.0, np.nan],
+}
 
 
-def _items() -> pd.DataFrame:
-    """Five items; the last two have no training events, and prices beyond the others'."""
-    return pd.DataFrame(
-        {
-            "item_id": range(5),
-            "brand": ["a", None, "a", "b", "c"],
-            "price": [1.0, 3.0, np.nan, 100.0, -7.0],
-            "tags": [["x", "x"], ["y", "z"], None, ["x"], ["a"]],
-            "flat": [2.0, 2.0, 2.0, 5.0, np.nan],
-        }
-    )
+def _made(folder: Path, tokens: int) -> Made:
+    trained = [True, True, True, False, False]
+    return write(folder, COLUMNS, KINDS, trained=trained, tokens=tokens, codebook=CODEBOOK, bins=4)
 
 
-def _columns(tokens: int) -> tuple[ItemColumns, np.ndarray]:
-    items = check_items(_items(), SCHEMA, "items")
-    trained = np.array([True, True, True, False, False])
-    made = feature_tokens(items, SCHEMA, trained, tokens=tokens, codebook=CODEBOOK, bins=4)
-    return item_columns(items, SCHEMA, trained, made, CODEBOOK), made.codes
-
-
-def test_every_token_knows_its_column() -> None:
+def test_every_token_knows_its_column(tmp_path: Path) -> None:
     """Bins of numbers and padding have none; a repeated tag is one token."""
-    brand, tags = code_of("column brand", CODEBOOK), code_of("column tags", CODEBOOK)
-    found, codes = _columns(8)
-    assert found.column_of_token[0].tolist() == [brand, -1, tags, -1, -1, -1, -1, -1]
-    assert found.column_of_token[1].tolist() == [brand, -1, tags, tags, -1, -1, -1, -1]
-    assert codes[1, 2:4].tolist() == [code_of(f"tags={t}", CODEBOOK) for t in "yz"]
-    cut, _ = _columns(3)
-    assert cut.column_of_token.tolist() == found.column_of_token[:, :3].tolist()
+    brand, tags = (token(f"column {name}", CODEBOOK) for name in ("brand", "tags"))
+    made = _made(tmp_path / "8", 8)
+    found = made["column_of_token"]
+    assert found[0].tolist() == [brand, -1, tags, -1, -1, -1, -1, -1]
+    assert found[1].tolist() == [brand, -1, tags, tags, -1, -1, -1, -1]
+    assert made["codes"][1, 2:4].tolist() == [token(f"tags={t}", CODEBOOK) for t in "yz"]
+    cut = _made(tmp_path / "3", 3)["column_of_token"]
+    assert cut.tolist() == found[:, :3].tolist()
 
 
-def test_numbers_are_standardised_by_train_items_alone() -> None:
+def test_letters_of_a_word_are_of_its_column(tmp_path: Path) -> None:
+    made = write(tmp_path, {"title": ["lamp"]}, {"title": "text"}, tokens=5, subwords=4)
+    title = token("column title")
+    assert made["column_of_token"].tolist() == [[title] * 4 + [-1]]
+
+
+def test_numbers_are_standardised_by_train_items_alone(tmp_path: Path) -> None:
     """Mean 2 and deviation 1 of prices 1 and 3; what lies beyond is clipped, missing stays NaN."""
-    found, _ = _columns(8)
-    np.testing.assert_allclose(found.numbers[:, 0], [-1, 1, np.nan, 1, -1])
-    np.testing.assert_allclose(found.numbers[:, 1], [0, 0, 0, 0, np.nan])
+    made = _made(tmp_path, 8)
+    np.testing.assert_allclose(made["numbers"][:, 0], [-1, 1, np.nan, 1, -1])
+    np.testing.assert_allclose(made["numbers"][:, 1], [0, 0, 0, 0, np.nan])
     wanted = [
-        [code_of(f"{w} of {n}", CODEBOOK) for w in ("number", "absence")] for n in ("price", "flat")
+        [token(f"{w} of {n}", CODEBOOK) for w in ("number", "absence")] for n in ("price", "flat")
     ]
-    assert found.number_codes.tolist() == wanted
+    assert made["number_codes"].tolist() == wanted
 
 
-def _dataset(folder, seed: int = 0) -> Dataset:
-    rng = np.random.default_rng(seed)
+def test_an_outlier_does_not_press_the_others_together() -> None:
+    """0..99 and 1e30: quartiles 25 and 75, so the outlier counts as 75 + 10 · 50 = 575."""
+    known = np.array([*range(100), 1e30])
+    standard = Standard.of(known)
+    clipped = np.array([*range(100), 575.0])
+    np.testing.assert_allclose(standard(known), (clipped - clipped.mean()) / clipped.std())
+    assert np.ptp(standard(known[:100])) > 1
+
+
+def test_a_column_of_mostly_one_value_keeps_its_others() -> None:
+    """Where the quartiles coincide wider quantiles set the fence: here 10% and 90% are 0 and 1."""
+    known = np.array([0.0] * 80 + [1.0] * 19 + [1e30])
+    standard = Standard.of(known)
+    assert (standard.low, standard.high) == (0.0, 11.0)
+    assert Standard.of(np.array([0.0] * 999 + [5.0])).high == 5.0, "and at last the range"
+
+
+def _dataset(folder: Path) -> Dataset:
+    rng = np.random.default_rng(0)
     events = pd.DataFrame(
         {
             "user_id": np.repeat(range(8), 10),
@@ -73,12 +89,14 @@ def _dataset(folder, seed: int = 0) -> Dataset:
             "timestamp": range(80),
         }
     )
-    config = DataConfig(source="tiny", tokens=6)
-    return prepare_tables(Tables(events, _items(), SCHEMA), config, folder)
+    items = pd.DataFrame({"item_id": range(5), **COLUMNS})
+    config = DataConfig(source="tiny", tokens=6, least_targets=0)
+    schema = FeatureSchema(tuple(KINDS.items()))  # type: ignore[arg-type]
+    return prepare_tables(Tables(events, items, schema), config, folder)
 
 
-def test_a_prepared_folder_holds_them(tmp_path) -> None:
-    """Written, hashed, and refused when altered."""
+def test_a_prepared_folder_holds_them(tmp_path: Path) -> None:
+    """Written, hashed, and refused when altered or absent."""
     dataset = _dataset(tmp_path / "data")
     columns = dataset.item_columns()
     assert columns.column_of_token.shape == dataset.codes.shape
@@ -87,19 +105,6 @@ def test_a_prepared_folder_holds_them(tmp_path) -> None:
     file.write_bytes(file.read_bytes()[:-1] + b"\x01")
     with pytest.raises(DataError, match=r"numbers.npy: does not have the SHA-256"):
         Dataset.open(tmp_path / "data", verify=True)
-
-
-def test_data_prepared_before_stay_readable(tmp_path) -> None:
-    """All else opens; only who asks for columns is told to prepare again."""
-    dataset = _dataset(tmp_path / "data")
-    old = tmp_path / "old"
-    shutil.copytree(tmp_path / "data", old)
-    text = (old / "meta.json").read_text().splitlines(keepends=True)
-    for name in ("column_of_token", "numbers", "number_codes"):
-        (old / f"{name}.npy").unlink()
-        text = [line for line in text if f'"{name}.npy"' not in line]
-    (old / "meta.json").write_text("".join(text))
-    opened = Dataset.open(old, verify=True)
-    assert opened.data_spec() == dataset.data_spec()
-    with pytest.raises(DataError, match=r"column_of_token.npy: missing.*remove .*old and prepare"):
-        opened.item_columns()
+    file.unlink()
+    with pytest.raises(DataError, match=r"numbers.npy: missing from the prepared data"):
+        dataset.item_columns()

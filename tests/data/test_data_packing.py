@@ -95,6 +95,7 @@ def expanded_batches(
     while left < positions:
         rng = np.random.default_rng([seed, epoch])
         cut = rng.integers(1, context + 1, len(users))
+        cut = np.where(counts <= context // 2, context, cut)
         pieces = 1 + np.maximum(counts - cut + context - 1, 0) // context
         owner, nth = ragged(np.zeros_like(pieces), pieces)
         end = np.minimum(cut[owner] + nth * context, counts[owner])

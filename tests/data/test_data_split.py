@@ -11,10 +11,10 @@ import pytest
 
 from behavior_scaling.config_parts import DataConfig
 from behavior_scaling.data.errors import DataError
-from behavior_scaling.data.events import FeatureSchema, Tables
 from behavior_scaling.data.prepare import prepare_tables
 from behavior_scaling.data.split import cut_time, in_test_half, split_codes
 from behavior_scaling.data.store import Dataset
+from behavior_scaling.data.tables import FeatureSchema, Tables
 from behavior_scaling.data.windows import TrainSampler
 
 N_ITEMS = 30
@@ -41,7 +41,7 @@ def world(seed: int = 0, n_users: int = 50) -> Tables:
 
 
 def prepare(tables: Tables, folder: Path) -> Dataset:
-    return prepare_tables(tables, DataConfig(source="world", tokens=8), folder)
+    return prepare_tables(tables, DataConfig(least_targets=0, source="world", tokens=8), folder)
 
 
 def test_cut_time_by_hand() -> None:

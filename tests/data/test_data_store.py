@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import errno
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from behavior_scaling.config_parts import DataConfig
-from behavior_scaling.data import store
+from behavior_scaling.data import prepare, sequence, store_write
 from behavior_scaling.data.errors import DataError
 from behavior_scaling.data.prepare import prepare_tables
 from behavior_scaling.data.store import Dataset
 from behavior_scaling.records.spec import DataSpec
 
 LINES = [(0, 2, 1), (0, 1, 5), (1, 0, 3), (0, 1, 100), (2, 2, 101), (1, 2, 102)]
-CONFIG = DataConfig(source="tiny", train_fraction=0.55, tokens=3, context=8, codebook=512)
+CONFIG = DataConfig(
+    least_targets=0, source="tiny", train_fraction=0.55, tokens=3, context=8, codebook=512
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -42,7 +47,11 @@ def test_what_was_prepared_is_what_opens(tmp_path: Path, tables) -> None:
         tokens=3,
         codebook=512,
         numeric_bins=16,
+        subwords=4,
+        split="time",
         train_fraction=0.55,
+        last_n=10,
+        train_users=1.0,
         session_gap=3600,
     )
 
@@ -92,41 +101,62 @@ def test_text_ids_are_kept_in_order_of_text(tmp_path: Path, tables) -> None:
     assert dataset.item_ids[dataset.items].tolist() == ["10", "a", "a", "b", "10", "10"]
 
 
+STAGES = {  # where a preparation may be struck: what it calls, and in which module
+    "the engine reads": (prepare, "canonical_events"),
+    "sequences are written": (sequence.NpyWriter, "append"),
+    "events are split": (prepare, "assign_splits"),
+    "items are coded": (prepare, "write_item_features"),
+    "levels are written": (prepare, "write_event_levels"),
+    "arrays are saved": (store_write.np, "save"),
+    "files are hashed": (prepare, "hashes"),
+    "facts are written": (store_write.dataclasses, "asdict"),
+    "the whole is checked": (store_write.Dataset, "open"),
+}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("blow", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left")])
 @pytest.mark.parametrize("prepared_before", [False, True])
-def test_a_full_disk_leaves_nothing_half_written(
-    tmp_path: Path, tables, monkeypatch, prepared_before: bool
+def test_a_preparation_struck_at_any_stage_leaves_what_was(
+    tmp_path: Path, tables, monkeypatch, stage: str, blow: BaseException, prepared_before: bool
 ) -> None:
     target = tmp_path / "d"
     if prepared_before:
         prepare_tables(tables(LINES[:-1], 3), CONFIG, target)
     before = names(tmp_path)
-    save, calls = np.save, []
 
-    def full(handle, array, **options):
-        calls.append(handle)
-        if len(calls) == 4:
-            handle.write(b"half")
-            raise OSError(errno.ENOSPC, "No space left on device")
-        save(handle, array, **options)
+    def struck(*_args: object, **_options: object) -> None:
+        raise blow
 
-    monkeypatch.setattr(store.np, "save", full)
-    with pytest.raises(DataError, match=f"{target}: .*No space left on device"):
-        prepare_tables(tables(LINES, 3), CONFIG, target)
+    with monkeypatch.context() as patched:
+        patched.setattr(*STAGES[stage], struck)
+        expected = DataError if isinstance(blow, OSError) else KeyboardInterrupt
+        with pytest.raises(expected, match="No space left" if expected is DataError else None):
+            prepare_tables(tables(LINES, 3), CONFIG, target)
 
     assert names(tmp_path) == before
     if prepared_before:
         assert Dataset.open(target, verify=True).n_events == 5
 
 
-def test_an_interrupted_preparation_leaves_nothing(tmp_path: Path, tables, monkeypatch) -> None:
-    def interrupted(*_args, **_options):
-        raise KeyboardInterrupt
+def test_what_a_killed_preparation_left_is_cleared_by_the_next(tmp_path: Path, tables) -> None:
+    code = (
+        "import os, signal, sys; from pathlib import Path\n"
+        "from behavior_scaling.data.store_write import preparing\n"
+        "with preparing(Path(sys.argv[1])) as folder:\n"
+        "    (folder / 'items.npy').write_bytes(b'half')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "d")], check=False)
+    assert done.returncode == -signal.SIGKILL
+    left = names(tmp_path)
+    assert len(left) == 1
+    assert not (tmp_path / "d").exists()
 
-    monkeypatch.setattr(store.json, "dumps", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with store_write.preparing(tmp_path / "d") as living:  # another one at work stays
         prepare_tables(tables(LINES, 3), CONFIG, tmp_path / "d")
-
-    assert names(tmp_path) == []
+        assert names(tmp_path) == sorted([living.name, "d"])
+    assert names(tmp_path) == ["d"]
 
 
 def test_an_altered_file_is_found(tmp_path: Path, tables) -> None:
@@ -167,7 +197,7 @@ def test_pickles_are_not_read(tmp_path: Path, tables) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda raw: raw.pop("format"), "not of format 1"),
+        (lambda raw: raw.pop("format"), "not of format 2"),
         (lambda raw: raw["facts"].pop("t1"), "lacks or misnames .*t1"),
         (lambda raw: raw["facts"]["spec"].pop("tokens"), "lacks or misnames .*tokens"),
         (lambda raw: raw.pop("files"), "lacks or misnames 'files'"),

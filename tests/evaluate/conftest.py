@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from behavior_scaling.config_parts import DataConfig
-from behavior_scaling.data.events import FeatureSchema, Tables
 from behavior_scaling.data.prepare import prepare_tables
 from behavior_scaling.data.store import Dataset
+from behavior_scaling.data.tables import FeatureSchema, Tables
 
 N_ITEMS = 30
 SESSION_GAP = 1000
@@ -32,6 +32,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     items = pd.DataFrame({"item_id": range(N_ITEMS), "name": names})
     config = DataConfig(
         source="world",
+        least_targets=0,
         context=8,
         tokens=2,
         codebook=1 << 16,

@@ -104,7 +104,8 @@ def test_blocks_of_columns_change_no_row_of_an_evaluation(
     vectors[4] = vectors[3]  # the same features
     model = SimpleNamespace(
         catalogue_vectors=lambda: vectors,
-        states=lambda past, document: past,
+        states=lambda past, document, events: past,
+        event_features=(),
         scale=lambda: torch.tensor(0.5),
     )
     spec = ObjectiveSpec(kind, 0 if kind == "full" else 8, 0, "mask")

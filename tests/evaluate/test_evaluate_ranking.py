@@ -32,11 +32,12 @@ class LastItem:
     """Scores every item by its dot product with the last item: exact in small integers."""
 
     vectors: Tensor  # [V, d]
+    event_features = ()
 
     def catalogue_vectors(self) -> Tensor:
         return self.vectors
 
-    def states(self, vectors: Tensor, document: Tensor) -> Tensor:
+    def states(self, vectors: Tensor, document: Tensor, events: None) -> Tensor:
         return vectors
 
     def scale(self) -> Tensor:

@@ -19,7 +19,9 @@ Planted = Callable[..., tuple[pd.DataFrame, Any]]
 LOSS = "validation/restored/all/cross_entropy"
 RECALL = "validation/restored/all/recall@10"
 SESSION = "validation/restored/session_start"
-FLOORS = {"validation": {"markov": {"cross_entropy": 6.6}, "unigram": {"cross_entropy": 7.0}}}
+FLOORS = {
+    "validation": {"all": {"markov": {"cross_entropy": 6.6}, "unigram": {"cross_entropy": 7.0}}}
+}
 
 
 @pytest.fixture(autouse=True)
@@ -111,6 +113,15 @@ def test_pre_bigram_marks_only_budgets_above_the_markov_floor(planted: Planted) 
     }
     assert flags == {1e10: True, 1e11: True, 1e12: False}  # 7.0, 6.7 and 6.4 against 6.6
     assert all(not c["flags"] for c in pick(fit_study(runs, None), "allocation")["curves"])
+
+
+@pytest.mark.parametrize(
+    "floors", [{}, {"validation": {"markov": {"cross_entropy": 6.6}}}, {"validation": {"all": {}}}]
+)
+def test_floors_of_another_layout_are_refused(planted: Planted, floors: Any) -> None:
+    runs, _ = planted()
+    with pytest.raises(LawsError, match="no validation/all/markov/cross_entropy"):
+        fit_study(runs[runs["axis"] == "allocation"], floors)
 
 
 def test_failed_diverged_and_control_runs_stay_out(planted: Planted) -> None:

@@ -20,7 +20,7 @@ def example_spec() -> RunSpec:
         positions=1000,
         batch=4,
         seed=0,
-        data=DataSpec("toy", "abc", 8, 4, 512, 4, 0.8, 3600),
+        data=DataSpec("toy", "abc", 8, 4, 512, 4, 4, "time", 0.8, 10, 1.0, 3600),
         embedder=EmbedderSpec("transformer", 8, 1),
         contextualizer=ContextualizerSpec("transformer", 8, 1, 1),
         objective=ObjectiveSpec("corrected", 16, 0, "mask"),

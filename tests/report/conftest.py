@@ -224,7 +224,11 @@ def write_results(root: Path) -> Path:
         "markov": {"cross_entropy": 6.41, "recall@10": 0.097, "ndcg@10": 0.05},
         "item_knn": {"cross_entropy": None, "recall@10": 0.081, "ndcg@10": 0.04},
     }
-    (root / "floors.json").write_text(json.dumps({"validation": floors, "test": floors}))
+    counts = {"n_positions": 8000, "n_users": 140, "train_share": 1.0}
+    whole = {name: values | counts for name, values in floors.items()}
+    small = {name: values | counts | {"n_positions": 208} for name, values in floors.items()}
+    parts = {"all": whole, "session_start": small}
+    (root / "floors.json").write_text(json.dumps({"validation": parts, "test": parts}))
     plan = {
         "allocation": [("", "n_total", 1.35)],
         "share": [("", "share", 1.8)],

@@ -58,7 +58,10 @@ def test_floors_stand_where_their_origin_says(shared_results: Path, numbers: Num
     floors = json.loads((shared_results / "floors.json").read_text())
     markov = numbers["floors.validation.markov.recall_at_10"]
     assert markov["text"] == "0.097"
-    assert floors["validation"]["markov"]["recall@10"] == markov["value"]
+    assert floors["validation"]["all"]["markov"]["recall@10"] == markov["value"]
+    assert markov["key"] == "validation.all.markov.recall@10"
+    starts = numbers["floors.validation.session_start.markov.n_positions"]
+    assert (starts["value"], starts["text"]) == (208, "208")
     assert numbers["floors.test.recency.cross_entropy"]["text"] == "–"
     assert numbers["floors.reached"]["text"].startswith(
         "by loss the best cell beats popularity and stays behind Markov"

@@ -16,7 +16,7 @@ def tables(shared_results: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     import shutil
 
     copy = Path(shutil.copytree(shared_results, tmp_path_factory.mktemp("tables") / "quick"))
-    paths = make_tables(copy)
+    paths = make_tables(copy, copy / "floors.json")
     assert len(paths) == 2 * len(TABLES)
     return copy / "tables"
 

@@ -14,8 +14,9 @@ from behavior_scaling.cli import main
 
 ROOT = Path(__file__).parents[2]
 STEPS = (
-    "fetch", "prepare", "floors", "sweep", "train", "collect", "status", "retry", "archive", "fit",
-    "figure", "tables", "claims", "numbers", "paper", "compare", "promote", "schema",
+    "validate", "fetch", "prepare", "floors", "truth", "card", "sweep", "train", "collect",
+    "status", "retry", "archive", "fit", "figure", "tables", "claims", "numbers", "paper",
+    "compare", "promote", "schema",
 )  # fmt: skip
 
 

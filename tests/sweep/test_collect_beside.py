@@ -21,7 +21,7 @@ from behavior_scaling.sweep.collect_beside import collect_probes, collect_users,
 from behavior_scaling.sweep.plan import Plan, make_plan
 
 ROOT = Path(__file__).parents[2]
-DATA = DataSpec("ml-100k", "abc", 64, 12, 65536, 16, 0.8, 3600)
+DATA = DataSpec("ml-100k", "abc", 64, 12, 65536, 16, 4, "time", 0.8, 10, 1.0, 3600)
 
 
 def probe(step: int, loss: float | None) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from behavior_scaling.sweep.seconds import (
 
 ROOT = Path(__file__).parents[2]
 V = 1682
-DATA = DataSpec("ml-100k", "abc", 64, 12, 65536, 16, 0.8, 3600)
+DATA = DataSpec("ml-100k", "abc", 64, 12, 65536, 16, 4, "time", 0.8, 10, 1.0, 3600)
 
 
 def study_with(**axes: Any) -> Study:

@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 from behavior_scaling.config_parts import DataConfig
-from behavior_scaling.data.events import FeatureSchema, Tables
 from behavior_scaling.data.prepare import prepare_tables
 from behavior_scaling.data.store import Dataset
+from behavior_scaling.data.tables import FeatureSchema, Tables
 from behavior_scaling.records.record import Record
 from behavior_scaling.records.spec import (
     ContextualizerSpec,
@@ -42,7 +42,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     events = pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp"])
     ids = list(range(N_ITEMS))
     items = pd.DataFrame({"item_id": ids, "name": [f"item {i}" for i in ids]})
-    config = DataConfig(source="chain", context=16, tokens=2, session_gap=10_000)
+    config = DataConfig(least_targets=0, source="chain", context=16, tokens=2, session_gap=10_000)
     tables = Tables(events, items, FeatureSchema((("name", "categorical"),)))
     return prepare_tables(tables, config, tmp_path_factory.mktemp("world") / "chain")
 

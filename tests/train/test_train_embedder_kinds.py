@@ -13,9 +13,9 @@ import pytest
 
 from behavior_scaling import user_class
 from behavior_scaling.config_parts import DataConfig
-from behavior_scaling.data.events import FeatureSchema, Tables
 from behavior_scaling.data.prepare import prepare_tables
 from behavior_scaling.data.store import Dataset
+from behavior_scaling.data.tables import FeatureSchema, Tables
 from behavior_scaling.records.record import Record
 from behavior_scaling.records.spec import EmbedderSpec, RunSpec
 from behavior_scaling.train.run import train_run
@@ -50,7 +50,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     )
     events = pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp"])
     schema = FeatureSchema((("brand", "categorical"), ("price", "numeric"), ("tags", "multi")))
-    config = DataConfig(source="shop", context=16, tokens=6, session_gap=10_000)
+    config = DataConfig(least_targets=0, source="shop", context=16, tokens=6, session_gap=10_000)
     folder = tmp_path_factory.mktemp("world") / "shop"
     return prepare_tables(Tables(events, items, schema), config, folder)
 
@@ -108,7 +108,7 @@ def test_old_data_are_refused_by_name(run, spec, chain, tmp_path) -> None:
     opened = Dataset.open(old)
     (tmp_path / "run").mkdir()
     made = replace(spec, embedder=EmbedderSpec("tabtransformer", 6, 1))
-    with pytest.raises(ValueError, match=r"old.*prepared before columns were kept.*prepare it"):
+    with pytest.raises(ValueError, match=r"old.*missing from the prepared data; prepare it again"):
         train_run(made, opened, tmp_path / "run", None, 1e9, print)
     record = train_run(replace(spec, positions=200), opened, tmp_path / "run", None, 1e9, print)
     assert record.outcome == "done"

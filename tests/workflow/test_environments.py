@@ -11,7 +11,12 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 ENVS = sorted((ROOT / "envs").glob("*.yaml"))
-CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib", "seaborn-base": "seaborn"}
+CONDA_NAMES = {
+    "pytorch": "torch",
+    "matplotlib-base": "matplotlib",
+    "python-duckdb": "duckdb",
+    "seaborn-base": "seaborn",
+}
 
 
 def locked() -> dict[str, set[str]]:

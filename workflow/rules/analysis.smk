@@ -52,6 +52,7 @@ rule figure:
 rule tables:
     input:
         runs=PLACE.runs,
+        floors=FLOORS,
         laws=rules.fit.output,
     output:
         report(
@@ -66,9 +67,11 @@ rule tables:
         "../../envs/analysis.yaml"
     params:
         results=PLACE.folder,
+        floors=FLOORS,
         code=source_hash("report"),
     shell:
-        "python -m behavior_scaling tables --results {params.results} 2> {log}"
+        "python -m behavior_scaling tables --results {params.results} --floors {params.floors}"
+        " 2> {log}"
 
 
 rule claims:

@@ -44,3 +44,25 @@ rule floors:
         folder=PLACE.data,
     shell:
         "python -m behavior_scaling floors --data {params.folder} --out {output} 2> {log}"
+
+
+rule card:
+    input:
+        data=ancient(PLACE.data / "meta.json"),
+        floors=PLACE.floors,
+    output:
+        PLACE.card / "card.md",
+        PLACE.card / "card.png",
+        PLACE.card / "card.csv",
+    log:
+        "results/logs/card.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        study=STUDY_FILE,
+        folder=PLACE.data,
+        out=PLACE.card,
+    shell:
+        "python -m behavior_scaling card --config {params.study} --data {params.folder}"
+        " --floors {input.floors}"
+        " --out {params.out} 2> {log}"

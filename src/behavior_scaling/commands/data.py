@@ -16,7 +16,7 @@ def fetch(args: Namespace) -> int:
     from behavior_scaling.data import sources
 
     data = load_study(args.config).data
-    source = sources.get(data.source)
+    source = sources.get(data)
     raw = source.fetch(sources.cache_folder(), sources.mirror_folder(data.mirror))
     body = {"source": data.source, "path": str(raw.resolve()), "sha256": sha256_tree(raw)}
     write_text(args.out, json.dumps(body, indent=1) + "\n")
@@ -44,7 +44,7 @@ def floors(args: Namespace) -> int:
     from behavior_scaling.data.store import Dataset
 
     dataset = Dataset.open(args.data, verify=True)
-    body = {split: baselines.floors(dataset, split) for split in ("validation", "test")}
+    body = baselines.floors(dataset)
     write_text(args.out, json.dumps(body, indent=1, allow_nan=False) + "\n")
     return 0
 

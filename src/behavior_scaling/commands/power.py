@@ -12,11 +12,12 @@ from collections.abc import Callable, Sequence
 def power(args: Namespace) -> int:
     """Print the chances of a plan and the runs worth adding; with --json, write them too."""
     from behavior_scaling.config import load_study
-    from behavior_scaling.data import sources
+    from behavior_scaling.data.known import known, known_sizes
     from behavior_scaling.laws.planted_table import facts_of_source
     from behavior_scaling.laws.power_analysis_study import power as analyse
     from behavior_scaling.laws.power_analysis_text import described
     from behavior_scaling.laws.write import write_laws
+    from behavior_scaling.layout import Layout
     from behavior_scaling.sweep.plan import make_plan
 
     if args.noise is not None and args.runs is not None:
@@ -24,7 +25,12 @@ def power(args: Namespace) -> int:
     if args.json is not None and args.json.suffix != ".json":
         raise ValueError(f"power: --json {args.json}: the name must end in .json")
     study = load_study(args.config)
-    info = sources.get(study.data.source).info
+    prepared = Layout(args.results, study).data
+    sizes = known_sizes(study.data, prepared)
+    n_items, n_events, n_users = (
+        known(count, study.data, prepared)
+        for count in (sizes.n_items, sizes.n_events, sizes.n_users)
+    )
     runs = None
     if args.runs is not None:
         import pandas as pd
@@ -32,8 +38,8 @@ def power(args: Namespace) -> int:
         runs = pd.read_parquet(args.runs)
     report = analyse(
         study,
-        lambda changed: make_plan(changed, info.n_items),
-        facts_of_source(study, info.n_items, info.n_events, info.n_users),
+        lambda changed: make_plan(changed, n_items),
+        facts_of_source(study, n_items, n_events, n_users),
         noise=0.01 if args.noise is None else args.noise,
         runs=runs,
         truth=_truth(args.truth),

@@ -38,7 +38,7 @@ def tables(args: Namespace) -> int:
     """Write the tables."""
     from behavior_scaling.report.tables import make_tables
 
-    make_tables(args.results)
+    make_tables(args.results, args.floors)
     return 0
 
 

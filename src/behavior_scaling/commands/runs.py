@@ -16,17 +16,18 @@ from behavior_scaling.sweep.cells import resolve, unique
 from behavior_scaling.sweep.plan import Plan, make_plan
 
 
-def _plan(study: Study) -> Plan:
-    from behavior_scaling.data import sources
+def _plan(study: Study, place: Layout) -> Plan:
+    from behavior_scaling.data.known import known, known_sizes
 
-    return make_plan(study, sources.get(study.data.source).info.n_items)
+    n_items = known_sizes(study.data, place.data).n_items
+    return make_plan(study, known(n_items, study.data, place.data))
 
 
 def _specs(study: Study, place: Layout) -> list[RunSpec]:
     from behavior_scaling.data.store import Dataset
 
     data = Dataset.open(place.data).data_spec()
-    return [resolve(cell, study, data) for cell in unique(list(_plan(study).cells))]
+    return [resolve(cell, study, data) for cell in unique(list(_plan(study, place).cells))]
 
 
 def sweep(args: Namespace) -> int:
@@ -34,7 +35,7 @@ def sweep(args: Namespace) -> int:
     from behavior_scaling.sweep.explain import explain
 
     study = load_study(args.config)
-    lines = list(explain(study, _plan(study)))
+    lines = list(explain(study, _plan(study, Layout(args.results, study))))
     print("\n".join(lines if args.explain else lines[-1:]).strip())
     return 0
 
@@ -76,6 +77,7 @@ def collect(args: Namespace) -> int:
     )
 
     study = load_study(args.config)
+    plan = _plan(study, Layout(args.results, study))
     records: Records
     if args.archive:
         records = archive = Archive(args.archive)
@@ -86,7 +88,7 @@ def collect(args: Namespace) -> int:
         records, data = Store(args.store), Dataset.open(args.data).data_spec()
     else:
         raise ValueError("collect reads --archive, or --data with --store")
-    table = collect_runs(study, _plan(study), data, records.load)
+    table = collect_runs(study, plan, data, records.load)
     ids = collected_ids(table)
     write_table(collect_users(ids, records), args.users)
     write_table(collect_probes(ids, records), args.probes)

@@ -1,241 +1,245 @@
-"""Canonical tables: events, items, and the schema of the items' features, checked on entry.
+"""Canonical views: the source's rows checked column by column and row by row, in the engine.
 
-Choices: ids are kept as int64 where all are integers and as text otherwise (the kind is part of
-the identity); timestamps are whole unix seconds; an event that repeats an earlier line in every
-canonical column is dropped; the order of lines matters only among one user's events of equal
-time, so tables that differ in nothing else have the same identity. Feature values may be
-missing; ids and timestamps may not.
+Choices: ids are int64 where the column is of integers and text otherwise (the kind is part of the
+identity); timestamps are whole unix seconds, datetimes are cut to seconds and are UTC where they
+name no zone; nothing lies before 1970 or more than a day ahead of the clock (milliseconds taken
+for seconds do). Every refusal names the first row. Checks are one pass of aggregates, so that a
+table of any size is checked in bounded memory.
 """
 
 from __future__ import annotations
 
-import hashlib
-import math
-from collections.abc import Callable, Hashable, Iterable
+import time
 from dataclasses import dataclass
-from typing import Any, Literal
 
-import numpy as np
-import pandas as pd
+import duckdb
 
+from behavior_scaling.data.engine import LINE, name, row_of, view
 from behavior_scaling.data.errors import DataError
-from behavior_scaling.records.spec import canonical_json
+from behavior_scaling.data.tables import EVENT_COLUMNS, FeatureSchema, Table, Tables
 
-Kind = Literal["categorical", "multi", "numeric", "text"]
-REQUIRED = ("user_id", "item_id", "timestamp")
+LONGEST_ID = 200  # letters
+LARGEST = 1e30  # of a feature: beyond it float32 overflows soon
+DAY = 86_400
 
-
-@dataclass(frozen=True)
-class FeatureSchema:
-    """Feature columns of the items and their kinds, in order of priority."""
-
-    columns: tuple[tuple[str, Kind], ...]
+_INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER",
+             "UBIGINT", "HUGEINT", "UHUGEINT")  # fmt: skip
+_FLOATS = ("FLOAT", "DOUBLE")
 
 
 @dataclass(frozen=True)
-class Tables:
-    """What a source loads: events in line order, items, and the kinds of the items' features."""
+class Check:
+    """Rows that cannot be used."""
 
-    events: pd.DataFrame
-    items: pd.DataFrame
-    schema: FeatureSchema
-
-
-def check_tables(tables: Tables, where: str) -> Tables:
-    """Check both tables against each other, drop repeated lines and sort the catalogue by id.
-
-    Raises:
-        DataError: as check_events and check_items; or an event names an item that no row has.
-    """
-    events = check_events(tables.events, f"{where}: events")
-    items = check_items(tables.items, tables.schema, f"{where}: items")
-    unknown = ~events["item_id"].isin(items["item_id"]).to_numpy()
-    if unknown.any():
-        row = int(np.argmax(unknown))
-        raise DataError(
-            f"{where}: events: {_row(row)}: item_id {_shown(events['item_id'], row)} is not "
-            f"among the items (both tables must hold ids of the same kind); add its row"
-        )
-    return Tables(
-        events.drop_duplicates(ignore_index=True),
-        items.sort_values("item_id", ignore_index=True),
-        tables.schema,
-    )
+    column: str
+    bad: str  # SQL condition
+    what: str  # what to say of the first such row
 
 
-def check_events(events: pd.DataFrame, where: str) -> pd.DataFrame:
-    """The events in canonical form: user_id, item_id, timestamp and, where given, session_id.
+def canonical_events(connection: duckdb.DuckDBPyConnection, tables: Tables, where: str) -> int:
+    """Make the view `events`: user_id, item_id, timestamp, [session], features, line.
 
-    Args:
-        events: one line an event, in the order that breaks ties of time; timestamps in unix
-            seconds or as datetimes (UTC where they name no zone), which are cut to seconds.
-        where: file or table, for messages.
+    Returns:
+        How many there are, repeated lines included.
 
     Raises:
-        DataError: a column is missing or unknown, the table is empty, an id or timestamp is
-            missing, of no usable kind, or no whole second; the message names row and column.
+        DataError: a column is missing, unknown or of no usable kind; the table is empty; an id or
+            a time is missing or impossible, by its first row.
     """
-    _check_columns(events, REQUIRED, (*REQUIRED, "session_id"), where)
-    columns = [*REQUIRED, *(["session_id"] if "session_id" in events else [])]
-    return pd.DataFrame(
-        {
-            name: (_seconds if name == "timestamp" else _ids)(events[name], f"{where}: {name}")
-            for name in columns
-        }
-    )
-
-
-def check_items(items: pd.DataFrame, schema: FeatureSchema, where: str) -> pd.DataFrame:
-    """The items in canonical form: item_id and the schema's columns, missing values None or NaN.
-
-    Raises:
-        DataError: a column is missing or unknown, the table is empty, an id is missing or
-            stands in two rows, or a value is not of its column's kind.
-    """
-    names = tuple(name for name, _ in schema.columns)
-    _check_columns(items, ("item_id", *names), ("item_id", *names), where)
-    ids = _ids(items["item_id"], f"{where}: item_id")
-    again = ids.duplicated().to_numpy()
-    if again.any():
-        second = int(np.argmax(again))
-        first = int(np.argmax((ids == ids.iloc[second]).to_numpy()))
-        raise DataError(
-            f"{where}: item_id {_shown(ids, second)} stands in {_row(first)} and {_row(second)}; "
-            f"keep one"
-        )
-    columns: dict[str, Any] = {"item_id": ids}
-    for name, kind in schema.columns:
-        values = [
-            _feature(value, kind, f"{where}: {name}: {_row(row)}")
-            for row, value in enumerate(items[name])
-        ]
-        dtype = "float64" if kind == "numeric" else object
-        columns[name] = pd.Series(values, dtype=dtype)
-    return pd.DataFrame(columns)
-
-
-def identity(tables: Tables) -> str:
-    """SHA-256 of checked tables, in hexadecimal: the same for every mirror of the same data."""
-    digest = hashlib.sha256()
-
-    def add(table: str, name: str, kind: str, values: Iterable[Any]) -> None:
-        column = {"table": table, "column": name, "kind": kind, "values": list(values)}
-        digest.update(canonical_json(column).encode() + b"\n")
-
-    events = tables.events.sort_values(["user_id", "timestamp"], kind="stable")
-    for name in events.columns:
-        add("events", name, _id_kind(events[name]), events[name].tolist())
-    add("items", "item_id", _id_kind(tables.items["item_id"]), tables.items["item_id"].tolist())
-    for name, kind in tables.schema.columns:
-        values = tables.items[name].tolist()
+    table, place = tables.events, f"{where}: events"
+    view(connection, "raw_events", table)
+    types = _types(connection, "raw_events")
+    features = dict(tables.schema.events)
+    _check_columns(types, EVENT_COLUMNS, (*EVENT_COLUMNS, "session_id", *features), place)
+    select = {
+        "user_id": _id(types, "user_id", place),
+        "item_id": _id(types, "item_id", place),
+        "timestamp": _seconds(types["timestamp"], place),
+    }
+    checks = [*_id_checks(types, "user_id"), *_id_checks(types, "item_id"), *_time_checks(types)]
+    if "session_id" in types:
+        select["session"] = 'hash("session_id")'  # read for equality only
+        checks.append(Check("session_id", '"session_id" IS NULL', "is no id; name the session"))
+    for feature, kind in features.items():
+        select[feature] = f"CAST({name(feature)} AS VARCHAR)"
         if kind == "numeric":
-            values = [None if math.isnan(value) else value for value in values]
-        add("items", name, kind, values)
-    return digest.hexdigest()
+            select[feature] = f"CAST({name(feature)} AS DOUBLE)"
+            checks += _number_checks(types, feature, place)
+    count = _refuse(connection, "raw_events", checks, table, place)
+    columns = ", ".join(f"{sql} AS {name(column)}" for column, sql in select.items())
+    connection.execute(f"CREATE VIEW events AS SELECT {columns}, {LINE} FROM raw_events")
+    return count
 
 
-def _id_kind(ids: pd.Series[Any]) -> str:
-    return "int" if pd.api.types.is_integer_dtype(ids) else "text"
+def canonical_items(connection: duckdb.DuckDBPyConnection, tables: Tables, where: str) -> None:
+    """Make the table `catalogue` (item_id, item: its index by sorted id) and the view `items`.
+
+    Raises:
+        DataError: a column is missing or unknown, the table is empty, an id is missing or stands
+            in two rows, or ids are of another kind than the events'.
+    """
+    if tables.items is None:
+        connection.execute("CREATE VIEW items AS SELECT DISTINCT item_id FROM events")
+    else:
+        _given_items(connection, tables.items, tables.schema, f"{where}: items")
+    kinds = [_types(connection, table)["item_id"] for table in ("events", "items")]
+    if kinds[0] != kinds[1]:
+        raise DataError(
+            f"{where}: the events' item_id are {kinds[0]} and the items' are {kinds[1]} (both "
+            f"tables must hold ids of the same kind)"
+        )
+    connection.execute(
+        "CREATE TABLE catalogue AS SELECT item_id, "
+        "CAST(row_number() OVER (ORDER BY item_id) - 1 AS INTEGER) AS item FROM items"
+    )
 
 
-def _row(index: int) -> str:
-    """A row as people count: from 1, the header left out."""
-    return f"row {index + 1}"
+def refuse_unknown_items(connection: duckdb.DuckDBPyConnection, tables: Tables, where: str) -> None:
+    """Raise DataError for the first event whose item has no row."""
+    if tables.items is None:
+        return
+    found = connection.sql(
+        f"SELECT arg_min(item_id, {LINE}), min({LINE}), count(*) FROM events "
+        f"ANTI JOIN catalogue USING (item_id)"
+    ).fetchall()[0]
+    if found[2]:
+        raise DataError(
+            f"{where}: events: {row_of(found[1], tables.events)}: item_id {found[0]!r} is not "
+            f"among the items ({found[2]:,} such events); add its row"
+        )
 
 
-def _shown(values: pd.Series[Any], row: int) -> str:
-    """A cell as Python writes it, without numpy's type around it."""
-    value = values.iloc[row]
-    return repr(value.item() if isinstance(value, np.generic) else value)
+def _given_items(
+    connection: duckdb.DuckDBPyConnection, table: Table, schema: FeatureSchema, place: str
+) -> None:
+    view(connection, "raw_items", table)
+    types = _types(connection, "raw_items")
+    names = tuple(column for column, _ in schema.columns)
+    _check_columns(types, ("item_id", *names), ("item_id", *names), place)
+    select = ", ".join(name(column) for column in names if column != "item_id")
+    identifier = _id(types, "item_id", place)
+    _refuse(connection, "raw_items", _id_checks(types, "item_id"), table, place)
+    again = connection.sql(
+        f"SELECT {identifier} AS i, list_sort(list({LINE}))[:2] FROM raw_items "
+        f"GROUP BY i HAVING count(*) > 1 ORDER BY min({LINE}) LIMIT 1"
+    ).fetchall()
+    if again:
+        identity, lines = again[0]
+        rows = " and ".join(row_of(line, table) for line in lines)
+        raise DataError(f"{place}: item_id {identity!r} stands in {rows}; keep one")
+    connection.execute(
+        f"CREATE VIEW items AS SELECT {identifier} AS item_id{select and ', '}{select} "
+        f"FROM raw_items"
+    )
+
+
+def _types(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
+    """Column to type, `line` left out."""
+    described = connection.sql(f"DESCRIBE {table}").fetchall()
+    return {column: kind for column, kind, *_ in described if column != LINE}
 
 
 def _check_columns(
-    table: pd.DataFrame, required: tuple[str, ...], known: tuple[str, ...], where: str
+    types: dict[str, str], required: tuple[str, ...], known: tuple[str, ...], place: str
 ) -> None:
-    missing = [name for name in required if name not in table]
+    missing = [column for column in (*required, *known[len(required) :]) if column not in types]
+    missing = [column for column in missing if column != "session_id"]
     if missing:
-        raise DataError(
-            f"{where}: column {missing[0]!r} is missing; there are {list(table.columns)}"
-        )
-    odd = [name for name in table.columns if name not in known]
+        raise DataError(f"{place}: column {missing[0]!r} is missing; there are {list(types)}")
+    odd = [column for column in types if column not in known]
     if odd:
-        raise DataError(f"{where}: column {odd[0]!r} is not known here; known are {list(known)}")
-    if table.empty:
-        raise DataError(f"{where}: the table has no rows")
+        raise DataError(f"{place}: column {odd[0]!r} is not known here; known are {list(known)}")
 
 
-def _refuse(bad: Any, values: pd.Series[Any], where: str, what: str) -> None:
-    """Raise for the first row where `bad` is true."""
-    bad = np.asarray(bad, dtype=bool)
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise DataError(f"{where}: {_row(row)}: {_shown(values, row)} {what}")
+def _id(types: dict[str, str], column: str, place: str) -> str:
+    kind = types[column]
+    if kind in _INTEGERS:
+        return f"CAST({name(column)} AS BIGINT)"
+    if kind == "VARCHAR" or kind.startswith("ENUM"):
+        return f"CAST({name(column)} AS VARCHAR)"
+    raise DataError(f"{place}: {column}: ids are {kind}; read them as integers or as text")
 
 
-def _ids(values: pd.Series[Any], where: str) -> pd.Series[Any]:
-    values = values.reset_index(drop=True)
-    _refuse(values.isna(), values, where, "is no id; drop the line or name the id")
-    if pd.api.types.is_float_dtype(values) or pd.api.types.is_bool_dtype(values):
-        raise DataError(f"{where}: ids are {values.dtype}; read them as integers or as text")
-    if pd.api.types.is_integer_dtype(values):
-        return values.astype("int64")
-    if not pd.api.types.is_string_dtype(values.dtype) or values.dtype == object:
-        kinds = values.map(type)
-        _refuse(kinds != kinds.iloc[0], values, where, "is of another kind than the ids above it")
-        if issubclass(kinds.iloc[0], int | np.integer):
-            return values.astype("int64")
-    text = values.astype(str).astype("str")
-    _refuse(text == "", values, where, "is no id; drop the line or name the id")
-    return text
+def _id_checks(types: dict[str, str], column: str) -> list[Check]:
+    quoted = name(column)
+    checks = [Check(column, f"{quoted} IS NULL", "is no id; drop the line or name the id")]
+    if types[column] in ("UBIGINT", "HUGEINT", "UHUGEINT"):
+        beyond = f"{quoted} > 9223372036854775807 OR {quoted} < -9223372036854775808"
+        checks.append(Check(column, beyond, "is beyond 64 bits; read the ids as text"))
+    elif types[column] not in _INTEGERS:
+        checks += [
+            Check(column, f"{quoted} = ''", "is no id; drop the line or name the id"),
+            Check(column, f"length({quoted}) > {LONGEST_ID}",
+                  f"is longer than the {LONGEST_ID} letters of an id; is a delimiter wrong?"),
+        ]  # fmt: skip
+    return checks
 
 
-def _seconds(values: pd.Series[Any], where: str) -> pd.Series[Any]:
-    values = values.reset_index(drop=True)
-    _refuse(values.isna(), values, where, "is no timestamp; drop the line or give its time")
-    if pd.api.types.is_datetime64_any_dtype(values):
-        naive = values.dt.tz_convert(None) if values.dt.tz is not None else values
-        return naive.astype("datetime64[s]").astype("int64")
-    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
-        raise DataError(f"{where}: timestamps are {values.dtype}; give unix seconds or datetimes")
-    if pd.api.types.is_float_dtype(values):
-        _refuse(~np.isfinite(values), values, where, "is no timestamp; give finite unix seconds")
-        _refuse(values % 1 != 0, values, where, "is no whole number of seconds; round it")
-    return values.astype("int64")
+def _seconds(kind: str, place: str) -> str:
+    if kind in _INTEGERS or kind in _FLOATS:
+        return "CAST(timestamp AS BIGINT)"
+    if kind.startswith("TIMESTAMP"):
+        return "epoch_us(timestamp) // 1000000"
+    if kind == "DATE":
+        return "epoch_us(CAST(timestamp AS TIMESTAMP)) // 1000000"
+    raise DataError(f"{place}: timestamp: times are {kind}; give unix seconds or datetimes")
 
 
-def _feature(value: Any, kind: Kind, where: str) -> Hashable:
-    """A value in canonical form; None (NaN for a number) is a missing one."""
-    if not isinstance(value, list | tuple | set | frozenset | np.ndarray) and pd.isna(value):
-        return math.nan if kind == "numeric" else None
-    readers: dict[Kind, Callable[[Any, str], Hashable]] = {
-        "categorical": lambda value, _: str(value).strip() or None,
-        "multi": _several,
-        "numeric": _number,
-        "text": _text,
-    }
-    return readers[kind](value, where)
+def _time_checks(types: dict[str, str]) -> list[Check]:
+    kind = types["timestamp"]
+    checks = [Check("timestamp", "timestamp IS NULL", "is no timestamp; give its time")]
+    seconds = "timestamp"
+    if kind in _FLOATS:
+        checks += [
+            Check("timestamp", "NOT isfinite(timestamp)", "is no timestamp; give unix seconds"),
+            Check("timestamp", "timestamp % 1 <> 0", "is no whole number of seconds; round it"),
+        ]
+    elif kind not in _INTEGERS:
+        seconds = "epoch_us(CAST(timestamp AS TIMESTAMP)) // 1000000"
+        if kind == "TIMESTAMP WITH TIME ZONE":
+            seconds = "epoch_us(timestamp) // 1000000"
+    latest = int(time.time()) + DAY
+    return [
+        *checks,
+        Check("timestamp", f"{seconds} < 0", "is before 1970; drop the line or mend its time"),
+        Check("timestamp", f"{seconds} > {latest}",
+              "lies in the future; are these milliseconds? give unix seconds"),
+    ]  # fmt: skip
 
 
-def _several(value: Any, where: str) -> tuple[str, ...] | None:
-    if isinstance(value, str) or not isinstance(value, Iterable):
-        raise DataError(f"{where}: {value!r} is not a list of values; split it")
-    parts = [str(part) for part in value]
-    if isinstance(value, set | frozenset):
-        parts.sort()  # a set's order differs from process to process
-    return tuple(part for part in parts if part) or None
+def _number_checks(types: dict[str, str], column: str, place: str) -> list[Check]:
+    kind, quoted = types[column], name(column)
+    numeric = (*_INTEGERS, *_FLOATS, "BOOLEAN")
+    if kind not in numeric and not kind.startswith("DECIMAL"):
+        raise DataError(f"{place}: {column}: values are {kind}, not numbers; cast the column")
+    if kind not in _FLOATS:
+        return []
+    return [
+        Check(column, f"isinf({quoted})", "is not finite; leave the value out"),
+        Check(column, f"abs({quoted}) > {LARGEST} AND NOT isnan({quoted})",
+              f"is beyond {LARGEST:g}; leave the value out"),
+    ]  # fmt: skip
 
 
-def _number(value: Any, where: str) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise DataError(f"{where}: {value!r} is not a number") from None
-    if not math.isfinite(number):
-        raise DataError(f"{where}: {value!r} is not finite; leave the value out")
-    return number
-
-
-def _text(value: Any, where: str) -> str | None:
-    if not isinstance(value, str):
-        raise DataError(f"{where}: {value!r} is not text")
-    return value.strip() or None
+def _refuse(
+    connection: duckdb.DuckDBPyConnection,
+    source: str,
+    checks: list[Check],
+    table: Table,
+    place: str,
+) -> int:
+    """Count the rows and raise for the first check that a row fails."""
+    asked = ", ".join(
+        f"min({LINE}) FILTER (WHERE {check.bad}), "
+        f"arg_min(CAST({name(check.column)} AS VARCHAR), {LINE}) FILTER (WHERE {check.bad})"
+        for check in checks
+    )
+    found = connection.sql(f"SELECT count(*), {asked} FROM {source}").fetchall()[0]
+    for number, check in enumerate(checks):
+        line, value = found[1 + 2 * number : 3 + 2 * number]
+        if line is not None:
+            shown = repr(value[:60]) if isinstance(value, str) else "nothing"
+            raise DataError(f"{place}: {check.column}: {row_of(line, table)}: {shown} {check.what}")
+    if not found[0]:
+        raise DataError(f"{place}: the table has no rows")
+    return int(found[0])

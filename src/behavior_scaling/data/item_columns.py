@@ -1,24 +1,29 @@
 """Which column an item's tokens come from, and its numbers: what contextual embedders read.
 
-Choices: files of their own beside the data set's arrays, so that data prepared before they
-existed stay readable for every embedder that does without them. A column is known by a code of
-the same codebook as its values. Numbers are standardised, and clipped to their range, by the
-items that have training events, as the bins are; a column without two different numbers there
-says nothing but whether it is missing.
+Choices: a column is known by a code of the same codebook as its values. Numbers are standardised,
+and clipped to their range, by the items that have training events, as the bins are; what lies ten
+times the distance of the quartiles beyond them is clipped too, so that one outlier does not press
+the others together. A column without two different numbers there says nothing but whether it is
+missing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from behavior_scaling.data.errors import DataError
-from behavior_scaling.data.events import FeatureSchema
-from behavior_scaling.data.features import Tokens, code_of
+from behavior_scaling.data.features import code_of
+from behavior_scaling.data.tables import FeatureSchema
+
+FENCE = 10.0  # distances between a column's quartiles that a number may lie beyond them
+_TAILS = (0.25, 0.1, 0.05, 0.01, 0.0)  # shares below and above, where the quartiles coincide
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -30,66 +35,66 @@ class ItemColumns:
     number_codes: NDArray[np.int32]  # [n, 2] codes of a numeric column's value and of its absence
 
 
-def item_columns(
-    items: pd.DataFrame,
-    schema: FeatureSchema,
-    trained: NDArray[np.bool_],
-    tokens: Tokens,
-    codebook: int,
-) -> ItemColumns:
-    """Columns of checked items.
-
-    Args:
-        items: canonical items, one row a catalogue index [V].
-        schema: kinds of the columns.
-        trained: items that have training events [V]; only their numbers are measured.
-        tokens: what features.feature_tokens made of the items.
-        codebook: number of codes.
-    """
-    numeric = [name for name, kind in schema.columns if kind == "numeric"]
-    codes = [
-        -1 if kind == "numeric" else code_of(f"column {name}", codebook)
-        for name, kind in schema.columns
-    ]
-    numbers = np.empty((len(items), len(numeric)), dtype=np.float32)
-    for place, name in enumerate(numeric):
-        numbers[:, place] = _standardised(items[name].to_numpy(dtype=np.float64), trained)
-    return ItemColumns(
-        column_of_token=np.array([*codes, -1], dtype=np.int32)[tokens.columns],
-        numbers=numbers,
-        number_codes=np.array(
-            [
-                [code_of(f"{what} of {name}", codebook) for what in ("number", "absence")]
-                for name in numeric
-            ],
-            dtype=np.int32,
-        ).reshape(-1, 2),
-    )
-
-
 def open_item_columns(folder: Path) -> ItemColumns:
     """Read the columns of a prepared folder through memory maps.
 
     Raises:
-        DataError: the data were prepared before columns were kept.
+        DataError: a file is missing.
     """
     arrays = {}
     for field in fields(ItemColumns):
         file = folder / f"{field.name}.npy"
         if not file.is_file():
-            raise DataError(
-                f"{file}: missing: these data were prepared before columns were kept, which this "
-                f"embedder reads; remove {folder} and prepare it again"
-            )
+            raise DataError(f"{file}: missing from the prepared data; prepare it again")
         arrays[field.name] = np.load(file, mmap_mode="r", allow_pickle=False)
     return ItemColumns(**arrays)
 
 
-def _standardised(values: NDArray[np.float64], trained: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """(value - mean) / standard deviation of the trained items' finite values, NaN kept."""
-    known = values[trained & np.isfinite(values)]
-    if len(known) == 0 or known.min() == known.max():
-        return np.where(np.isnan(values), np.nan, 0.0)
-    clipped = np.clip(values, known.min(), known.max())
-    standard: NDArray[np.float64] = (clipped - known.mean()) / known.std()
-    return standard
+def column_codes(schema: FeatureSchema, codebook: int) -> NDArray[np.int32]:
+    """Codes of the schema's columns, -1 for a numeric one, and a last -1 for padding."""
+    codes = [
+        -1 if kind == "numeric" else code_of(f"column {name}", codebook)
+        for name, kind in schema.columns
+    ]
+    return np.array([*codes, -1], dtype=np.int32)
+
+
+def number_codes(names: Sequence[str], codebook: int) -> NDArray[np.int32]:
+    """Codes of numeric columns' values and absences [n, 2]."""
+    pairs = [
+        [code_of(f"{what} of {name}", codebook) for what in ("number", "absence")] for name in names
+    ]
+    return np.array(pairs, dtype=np.int32).reshape(-1, 2)
+
+
+@dataclass(frozen=True)
+class Standard:
+    """How a column's numbers are standardised."""
+
+    low: float
+    high: float
+    mean: float
+    deviation: float  # 0: the column has no two different numbers
+
+    @classmethod
+    def of(cls, known: Floats) -> Standard:
+        """Measure the trained items' numbers, none missing."""
+        if not len(known):
+            return cls(0.0, 0.0, 0.0, 0.0)
+        low, high = known.min(), known.max()
+        for tail in _TAILS:
+            lower, upper = np.quantile(known, [tail, 1 - tail])
+            if upper > lower:
+                reach = FENCE * (upper - lower)
+                low, high = max(low, lower - reach), min(high, upper + reach)
+                break
+        clipped = np.clip(known, low, high)
+        deviation = 0.0 if low == high else clipped.std()
+        return cls(float(low), float(high), float(clipped.mean()), float(deviation))
+
+    def __call__(self, values: Floats) -> Floats:
+        """(clipped value - mean) / standard deviation, NaN kept."""
+        if not self.deviation:
+            return np.where(np.isnan(values), np.nan, 0.0)
+        standard: Floats = (np.clip(values, self.low, self.high) - self.mean) / self.deviation
+        return standard

@@ -95,6 +95,14 @@ class Grid:
     event: Ints  # [rows, L] index of the input event
     window: Ints  # [rows, L] which of the windows it belongs to
 
+    def documents(self) -> NDArray[np.int32]:
+        """The windows numbered 0, 1, ... in reading order [rows, L]; padding -1."""
+        starts = self.window >= 0
+        starts[:, 1:] &= self.window[:, 1:] != self.window[:, :-1]
+        document = (np.cumsum(starts) - 1).reshape(starts.shape).astype(np.int32)
+        document[self.window < 0] = -1
+        return document
+
 
 @dataclass(frozen=True)
 class PackedRows:

@@ -30,17 +30,28 @@ class Ranks:
     equal: NDArray[np.int64]  # [P] other items that score the same
     logp: NDArray[np.float64] | None  # [P] nats; None where the rule states no probabilities
 
+    def take(self, chosen: NDArray[np.bool_] | slice) -> Ranks:
+        """Some of the targets, in order."""
+        logp = None if self.logp is None else self.logp[chosen]
+        return Ranks(self.higher[chosen], self.equal[chosen], logp)
+
 
 def summary(ranks: Ranks) -> dict[str, float | None]:
-    """Means over positions: cross_entropy (nats), accuracy, recall@k, ndcg@k, mrr@k."""
-    values: dict[str, float | None] = {
-        "cross_entropy": None if ranks.logp is None else float(-ranks.logp.mean()),
-        "accuracy": float(expected("recall", 1, ranks.higher, ranks.equal).mean()),
+    """Means over positions: cross_entropy (nats), accuracy, recall@k, ndcg@k, mrr@k.
+
+    All are None where there is no position.
+    """
+    values: dict[str, Values | None] = {
+        "cross_entropy": None if ranks.logp is None else -ranks.logp,
+        "accuracy": expected("recall", 1, ranks.higher, ranks.equal),
     }
     for kind in KINDS:
         for k in CUTOFFS:
-            values[f"{kind}@{k}"] = float(expected(kind, k, ranks.higher, ranks.equal).mean())
-    return values
+            values[f"{kind}@{k}"] = expected(kind, k, ranks.higher, ranks.equal)
+    return {
+        name: None if each is None or not len(each) else float(each.mean())
+        for name, each in values.items()
+    }
 
 
 def expected(kind: Kind, k: int, higher: Counts, equal: Counts) -> Values:

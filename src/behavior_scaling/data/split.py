@@ -1,23 +1,33 @@
-"""The time split: train before t1, then users hashed into a validation and a test half.
+"""Splits: which events train, which are targets of validation and of test.
+
+The time split (the default): train before t1, then users hashed into a validation and a test half.
+Leave-one-out and last-n, for comparison with the literature: the last n events of a user are test,
+the n before them validation, the others train; users with fewer than 2 n + 1 events only train.
 
 Choices: t1 is an event's own time and train is strictly before it, so equal times never
 straddle the cut; a user's half comes from a hash of the id alone, so it stays the same when
-other users join or leave.
+other users join or leave. Users who train are the first of one order, by another hash of the id, so
+that a smaller set is a part of every larger one; training events of the others stay visible as
+history (CONTEXT).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from behavior_scaling.data.errors import DataError
-from behavior_scaling.data.store import TEST, TRAIN, VALIDATION
+from behavior_scaling.data.store import CONTEXT, TEST, TRAIN, VALIDATION
+
+_BUCKETS = 1 << 16
+
+Ints = NDArray[np.int64]
 
 
-def cut_time(times: NDArray[np.int64], fraction: float) -> int:
+def cut_time(times: Ints, fraction: float) -> int:
     """The time t1 of the event that `fraction` of all events precede in order of time.
 
     At most that share of the events is then strictly before t1: fewer where times are equal.
@@ -25,13 +35,32 @@ def cut_time(times: NDArray[np.int64], fraction: float) -> int:
     Raises:
         DataError: no event is strictly before t1.
     """
-    t1 = int(np.sort(times)[int(fraction * len(times))])
-    if not (times < t1).any():
+    return cut_time_of(lambda: iter((times,)), len(times), fraction)
+
+
+def cut_time_of(pieces: Callable[[], Iterator[Ints]], count: int, fraction: float) -> int:
+    """As cut_time, for `count` times that are read in pieces, as often as it takes.
+
+    The order statistic is found among ever narrower ranges of time, by counting.
+    """
+    wanted = int(fraction * count)
+    low = earliest = min(int(piece.min()) for piece in pieces())
+    high = max(int(piece.max()) for piece in pieces())
+    while high > low:
+        width = -(-(high - low + 1) // _BUCKETS)
+        held = np.zeros(_BUCKETS, dtype=np.int64)
+        for piece in pieces():
+            within = piece[(piece >= low) & (piece <= high)]
+            held += np.bincount((within - low) // width, minlength=_BUCKETS)
+        bucket = int(np.searchsorted(np.cumsum(held), wanted, side="right"))
+        wanted -= int(held[:bucket].sum())
+        low, high = low + bucket * width, min(high, low + (bucket + 1) * width - 1)
+    if low == earliest:
         raise DataError(
-            f"no event is earlier than the cut-off {t1} at a train fraction of {fraction}; "
+            f"no event is earlier than the cut-off {low} at a train fraction of {fraction}; "
             f"raise it, or check the timestamps"
         )
-    return t1
+    return low
 
 
 def in_test_half(user_ids: Iterable[object]) -> NDArray[np.bool_]:
@@ -40,9 +69,35 @@ def in_test_half(user_ids: Iterable[object]) -> NDArray[np.bool_]:
     return np.array([digest[0] % 2 == 1 for digest in digests], dtype=bool)
 
 
+def training_users(user_ids: Iterable[object], share: float) -> NDArray[np.bool_]:
+    """The first `share` of the users in the one order that subsets are prefixes of [n]."""
+    digests = [
+        hashlib.blake2b(str(user).encode(), digest_size=8, person=b"order").digest()
+        for user in user_ids
+    ]
+    keys = np.frombuffer(b"".join(digests), dtype=">u8")
+    chosen = np.zeros(len(keys), dtype=bool)
+    chosen[np.argsort(keys, kind="stable")[: max(1, round(share * len(keys)))]] = True
+    return chosen
+
+
 def split_codes(
-    times: NDArray[np.int64], user: NDArray[np.int64], t1: int, test_half: NDArray[np.bool_]
+    times: Ints, user: Ints, t1: int, test_half: NDArray[np.bool_]
 ) -> NDArray[np.uint8]:
     """TRAIN, VALIDATION or TEST for every event [E], from its time and its user's half."""
     after = np.where(test_half[user], TEST, VALIDATION)
     return np.where(times < t1, TRAIN, after).astype(np.uint8)
+
+
+def last_codes(event: Ints, user: Ints, offsets: Ints, n: int) -> NDArray[np.uint8]:
+    """The codes of the last-n split for events by their index [E]."""
+    from_end = offsets[user + 1] - 1 - event
+    held = np.where(from_end < n, TEST, np.where(from_end < 2 * n, VALIDATION, TRAIN))
+    return np.where(np.diff(offsets)[user] > 2 * n, held, TRAIN).astype(np.uint8)
+
+
+def with_context(
+    codes: NDArray[np.uint8], user: Ints, training: NDArray[np.bool_]
+) -> NDArray[np.uint8]:
+    """The codes, training events of users who don't train being CONTEXT."""
+    return np.where((codes == TRAIN) & ~training[user], CONTEXT, codes).astype(np.uint8)

@@ -2,17 +2,14 @@
 
 Choices: one array a file, so that opening costs nothing and the kernel shares pages between
 runs; events lie sorted by (user, time, line order), so that a user's training events are the
-first of their stretch; meta.json holds the SHA-256 of every array and is written last; a folder
-appears under its name whole or not at all.
+first of their stretch; meta.json holds the SHA-256 of every array and is written last
+(store_write.py); what only some readers need has files and readers of its own beside the arrays.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import shutil
-import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,16 +23,19 @@ from behavior_scaling.files import sha256_file
 from behavior_scaling.records.spec import DataSpec
 
 if TYPE_CHECKING:
+    from behavior_scaling.data.event_columns import EventColumns
     from behavior_scaling.data.item_columns import ItemColumns
+    from behavior_scaling.data.item_vectors import ItemVectors
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
+CONTEXT = 3  # history only: before the cut, of a user who does not train
 SPLIT_CODES = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
 EvalSplit = Literal["validation", "test"]
 
 META = "meta.json"
-FORMAT = 1
+FORMAT = 2
 
-_DTYPES: dict[str, str] = {
+DTYPES: dict[str, str] = {
     "items": "<i4",
     "times": "<i8",
     "sessions": "<i4",
@@ -58,11 +58,11 @@ class Arrays:
     items: NDArray[np.int32]  # [E] index into the catalogue, sorted by (user, time, line)
     times: NDArray[np.int64]  # [E] unix seconds
     sessions: NDArray[np.int32]  # [E] running number, changes where a session starts
-    split: NDArray[np.uint8]  # [E] TRAIN, VALIDATION or TEST
+    split: NDArray[np.uint8]  # [E] TRAIN, VALIDATION, TEST or CONTEXT
     offsets: NDArray[np.int64]  # [n_users + 1] user u owns events offsets[u]:offsets[u + 1]
     codes: NDArray[np.int32]  # [V, T] rows of the codebook; padding 0
     weights: NDArray[np.float32]  # [V, T] padding 0
-    train_counts: NDArray[np.int64]  # [V] events before t1
+    train_counts: NDArray[np.int64]  # [V] training events
     user_in_train: NDArray[np.bool_]  # [n_users]
     item_ids: NDArray[Any]  # [V] the source's ids, int64 or unicode, in catalogue order
 
@@ -75,12 +75,16 @@ class Meta:
     n_events: int
     n_users: int
     n_items: int
-    n_train: int  # events before t1
+    n_train: int  # training events
     unique_positions: int  # U: train events that a train event of the same user follows
-    t1: int  # unix seconds; train is t < t1
+    t1: int | None  # unix seconds; train is t < t1; None where the split is not by time
     unigram_entropy: float  # nats, of the item frequencies in train
     eval_positions: dict[str, int]  # per split: its events that have a predecessor
-    vocabulary: dict[str, float]  # facts about the feature tokens, see features.py
+    vocabulary: dict[str, float]  # facts about the feature tokens, see item_features.py
+    missing: dict[str, float]  # share of items without a value, by feature column
+    vectors: list[str]  # columns of precomputed vectors, see item_vectors.py
+    event_features: list[str]  # in the order of their levels, see event_columns.py
+    dropped: int  # lines that repeated an earlier one
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,7 @@ class Dataset(Arrays):
         }
         for name, shape in shapes.items():
             array = getattr(self, name)
-            dtype = _DTYPES.get(name, array.dtype.str)
+            dtype = DTYPES.get(name, array.dtype.str)
             if array.shape != shape or array.dtype.str != dtype:
                 raise DataError(
                     f"{self.path / name}.npy: is {array.dtype.str}{array.shape}, "
@@ -194,6 +198,26 @@ class Dataset(Arrays):
 
         return open_item_columns(self.path)
 
+    def item_vectors(self) -> tuple[ItemVectors, ...]:
+        """Precomputed vectors of the items, a column each, memory-mapped.
+
+        Raises:
+            DataError: a file is missing.
+        """
+        from behavior_scaling.data.item_vectors import open_item_vectors
+
+        return open_item_vectors(self.path, self.meta.vectors)
+
+    def event_columns(self) -> EventColumns:
+        """Event features as levels, and what a level is.
+
+        Raises:
+            DataError: a file is missing or of a wrong shape.
+        """
+        from behavior_scaling.data.event_columns import open_event_columns
+
+        return open_event_columns(self.path, self.meta.event_features)
+
 
 def smoothed_unigram(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     """(count + 1/2) / (events + V/2) for every item [V]."""
@@ -211,72 +235,11 @@ def eligible_targets(
     return np.flatnonzero(chosen)
 
 
-def write_dataset(path: Path, arrays: Arrays, columns: ItemColumns, meta: Meta) -> Dataset:
-    """Write a data set, verify it, and put it under its name (replacing what stood there).
-
-    Raises:
-        DataError: the folder cannot be written (no space, no permission, or it holds something
-            else than prepared data); nothing is left behind.
-    """
-    folder = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
-        _write_files(folder, arrays, columns, meta)
-        Dataset.open(folder, verify=True)
-        folder.chmod(0o755)
-        _put_in_place(folder, path)
-    except OSError as error:
-        raise DataError(
-            f"{path}: the prepared data could not be written: {error.strerror or error}; "
-            f"nothing was changed there, make room or choose another folder"
-        ) from error
-    finally:
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
-    return Dataset.open(path)
-
-
-def _write_files(folder: Path, arrays: Arrays, columns: ItemColumns, meta: Meta) -> None:
-    hashes = {}
-    for part, name in (
-        *((arrays, field.name) for field in dataclasses.fields(Arrays)),
-        *((columns, field.name) for field in dataclasses.fields(columns)),
-    ):
-        file = folder / f"{name}.npy"
-        array = np.ascontiguousarray(getattr(part, name))
-        with file.open("wb") as handle:
-            np.save(handle, array.astype(_DTYPES.get(name, array.dtype)), allow_pickle=False)
-            _flush(handle)
-        hashes[file.name] = sha256_file(file)
-    facts = dataclasses.asdict(meta)
-    text = json.dumps({"format": FORMAT, "facts": facts, "files": hashes}, indent=1, sort_keys=True)
-    with (folder / META).open("w", encoding="utf-8") as handle:
-        handle.write(text + "\n")
-        _flush(handle)
-
-
 def _check_file(file: Path, digest: str) -> None:
     if not file.is_file():
         raise DataError(f"{file}: missing from the prepared data; prepare it again")
     if sha256_file(file) != digest:
         raise DataError(f"{file}: does not have the SHA-256 that {META} states: altered")
-
-
-def _flush(handle: Any) -> None:
-    handle.flush()
-    os.fsync(handle.fileno())
-
-
-def _put_in_place(folder: Path, path: Path) -> None:
-    """Rename `folder` to `path`; only prepared data (or an empty folder) may stand there."""
-    if (path / META).is_file():
-        aside = folder.with_suffix(".old")
-        path.replace(aside)
-        folder.replace(path)
-        shutil.rmtree(aside)
-    else:
-        folder.replace(path)
 
 
 def _read_meta(path: Path) -> dict[str, Any]:

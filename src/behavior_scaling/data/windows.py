@@ -4,12 +4,14 @@ A position is an event that another event of the same user follows: the event is
 follower is the target.
 
 Choices (training): in every epoch each user's positions are cut at a random offset into windows
-of at most L, packed into rows of L and shuffled, all from (seed, epoch) alone, so that any
-batch can be made again; an epoch is planned when its first row is asked for, and its positions
-are written out batch by batch; batches of B rows run on across epochs; the last one is cut so
-that the number of losses is D exactly.
+of at most L (those that fit half a window are never cut, as evaluation never cuts them: histories
+so short are always seen from their start), packed into rows of L and shuffled, all from
+(seed, epoch) alone, so that any batch can be made again; an epoch is planned when its first row
+is asked for, and its positions are written out batch by batch; batches of B rows run on across
+epochs; the last one is cut so that the number of losses is D exactly.
 Choices (evaluation): windows at a stride of half of L, so that each target is scored once and
-sees at least min(history, L/2) events; packed into rows as in training, in a fixed order.
+sees at least min(history, L/2) events, up to a user's last target of the split; packed into rows
+as in training, in a fixed order. Events of other splits are history where they precede a target.
 """
 
 from __future__ import annotations
@@ -20,9 +22,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from behavior_scaling.data.event_columns import EventReader
 from behavior_scaling.data.packing import Grid, PackedRows, packed_rows
 from behavior_scaling.data.ragged import ragged
-from behavior_scaling.data.store import Dataset, EvalSplit
+from behavior_scaling.data.store import SPLIT_CODES, Dataset, EvalSplit
 
 WRITTEN_ROWS = 256  # rows of a plan that are written out at once: the work of a call is shared
 
@@ -37,6 +40,7 @@ class Batch:
     valid: NDArray[np.bool_]  # [B, L] bears a loss
     step: int  # 0 for the first batch of a run
     consumed: int  # loss positions before this batch
+    events: NDArray[np.int64] | None  # [B, L, F'] rows of the inputs' event features, padding 0
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class EvalBatch:
     user: NDArray[np.int32]  # [R, L] padding -1
     event: NDArray[np.int64]  # [R, L] the target's index among the data set's events; padding -1
     session_start: NDArray[np.bool_]  # [R, L] the target opens a session
+    events: NDArray[np.int64] | None  # [R, L, F'] rows of the inputs' event features, padding 0
 
 
 class TrainSampler:
@@ -60,7 +65,13 @@ class TrainSampler:
     """
 
     def __init__(
-        self, dataset: Dataset, context: int, batch: int, positions: int, seed: int
+        self,
+        dataset: Dataset,
+        context: int,
+        batch: int,
+        positions: int,
+        seed: int,
+        event_features: tuple[str, ...] = (),
     ) -> None:
         """Prepare a run over `dataset`.
 
@@ -70,9 +81,10 @@ class TrainSampler:
             batch: B, rows of a batch.
             positions: D, loss positions of the whole run, repeats included.
             seed: of offsets, packing order and shuffling.
+            event_features: of the inputs, by name, that batches carry.
 
         Raises:
-            ValueError: a size below 1, or no user has two training events.
+            ValueError: a size below 1, no user with two training events, an unknown event feature.
         """
         if min(context, batch, positions) < 1:
             raise ValueError(
@@ -86,6 +98,7 @@ class TrainSampler:
         self._first = dataset.offsets[users]  # [n] first event of each user who has positions
         self._counts = counts[users]  # [n] positions of each
         self._items = dataset.items
+        self._read_events = _event_reader(dataset, event_features)
         self.context = context
         self.batch = batch
         self.positions = positions
@@ -103,6 +116,7 @@ class TrainSampler:
         rng = np.random.default_rng([self.seed, epoch])
         size = self.context
         cut = rng.integers(1, size + 1, len(self._counts))  # length of the first window
+        cut[self._counts <= size // 2] = size
         windows = 1 + np.maximum(self._counts - cut + size - 1, 0) // size
         owner, nth = ragged(np.zeros_like(windows), windows)
         end = np.minimum(cut[owner] + nth * size, self._counts[owner])
@@ -131,8 +145,9 @@ class TrainSampler:
 
     def _batch(self, grid: Grid, step: int, consumed: int) -> Batch:
         inputs, targets = _pairs(self._items, grid.event)
-        document = _number_documents(grid.window)
-        return Batch(inputs, targets, document, document >= 0, step, consumed)
+        document = grid.documents()
+        events = None if self._read_events is None else self._read_events(grid.event)
+        return Batch(inputs, targets, document, document >= 0, step, consumed, events)
 
     def draws(self, epoch: int, count: int) -> Iterator[Batch]:
         """Independent batches of an epoch, beside the run: the state stays, D is not spent.
@@ -202,26 +217,30 @@ class TrainSampler:
         self._plan = self._written = None
 
     def _settings(self) -> dict[str, int]:
-        names = ("context", "batch", "positions", "seed")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in ("context", "batch", "positions", "seed")}
 
 
 def eval_windows(
-    dataset: Dataset, split: EvalSplit, context: int, rows: int = 64
+    dataset: Dataset,
+    split: EvalSplit,
+    context: int,
+    rows: int = 64,
+    event_features: tuple[str, ...] = (),
 ) -> Iterator[EvalBatch]:
     """Batches that score every eligible target of a split exactly once.
 
-    A target is eligible where an event of the same user precedes it; train events serve as
-    context. Batches have `rows` rows, the last one fewer.
+    A target is eligible where an event of the same user precedes it. The last batch has fewer rows.
 
     Args:
         dataset: the prepared data.
         split: validation or test.
         context: L, positions of a row, at least 2.
         rows: R, rows of a batch.
+        event_features: of the inputs, by name, that batches carry.
     """
     if context < 2 or rows < 1:
         raise ValueError(f"context must be at least 2 and rows at least 1, got {context}, {rows}")
+    read_events = _event_reader(dataset, event_features)
     start, length, scored_from = _eval_cuts(dataset, split, context)
     packed = packed_rows(start, length, context)
     for first in range(0, len(packed), rows):
@@ -229,15 +248,17 @@ def eval_windows(
         present = part.event >= 0
         inputs, targets = _pairs(dataset.items, part.event)
         target = np.where(present, part.event + 1, -1)
+        counts = present & (dataset.split[target] == SPLIT_CODES[split])
         owner = np.searchsorted(dataset.offsets, part.event, side="right") - 1
         yield EvalBatch(
             inputs=inputs,
             targets=targets,
-            document=_number_documents(part.window),
-            valid=present & (part.event >= scored_from[part.window]),
+            document=part.documents(),
+            valid=counts & (part.event >= scored_from[part.window]),
             user=np.where(present, owner, -1).astype(np.int32),
             event=target,
             session_start=present & (dataset.sessions[target] != dataset.sessions[part.event]),
+            events=None if read_events is None else read_events(part.event),
         )
 
 
@@ -247,9 +268,9 @@ def _eval_cuts(
     """Windows of a split: first input event, number of inputs, first input that is scored."""
     targets = dataset.eval_events(split)
     owner = np.searchsorted(dataset.offsets, targets, side="right") - 1
-    users, first = np.unique(owner, return_index=True)
+    users, first, count = np.unique(owner, return_index=True, return_counts=True)
     head = dataset.offsets[users]
-    stop = dataset.offsets[users + 1] - 1  # inputs end before a user's last event
+    stop = targets[first + count - 1]  # inputs end before a user's last target
     scored = targets[first] - 1  # the first input whose target counts
     half = context // 2
     start = np.maximum(scored - half, head)
@@ -259,6 +280,10 @@ def _eval_cuts(
     begin = start[owner] + nth * stride
     length = np.minimum(stop[owner] - begin, context)
     return begin, length, np.where(nth == 0, scored[owner], begin + half)
+
+
+def _event_reader(dataset: Dataset, event_features: tuple[str, ...]) -> EventReader | None:
+    return EventReader(dataset.event_columns(), event_features) if event_features else None
 
 
 def _pairs(
@@ -271,12 +296,3 @@ def _pairs(
     inputs[padded] = 0
     targets[padded] = 0
     return inputs, targets
-
-
-def _number_documents(window: NDArray[np.int64]) -> NDArray[np.int32]:
-    """Number the windows of a grid 0, 1, ... in reading order; padding -1."""
-    starts = window >= 0
-    starts[:, 1:] &= window[:, 1:] != window[:, :-1]
-    document = (np.cumsum(starts) - 1).reshape(window.shape).astype(np.int32)
-    document[window < 0] = -1
-    return document

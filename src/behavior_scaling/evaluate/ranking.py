@@ -16,9 +16,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from behavior_scaling.data.baskets import basket_rows
+from behavior_scaling.data.ragged import evenly
 from behavior_scaling.data.store import Dataset
 from behavior_scaling.data.windows import EvalBatch, eval_windows
-from behavior_scaling.evaluate.baskets import basket_rows
 from behavior_scaling.evaluate.kinds import Groups, kinds_of
 from behavior_scaling.evaluate.lists import Coverage
 from behavior_scaling.evaluate.ranks import (
@@ -116,7 +117,9 @@ class _SplitPass:
 
     def run(self) -> RankTable:
         """Score all windows; rows in the order of (basket, state, event)."""
-        for batch in eval_windows(self._dataset, self._split, self._dataset.meta.spec.context):
+        context, features = self._dataset.meta.spec.context, self._model.event_features
+        windows = eval_windows(self._dataset, self._split, context, event_features=features)
+        for batch in windows:
             self._batch(batch)
         merged = {k: np.concatenate([part[k] for part in self._parts]) for k in self._parts[0]}
         order = np.lexsort((merged["event"], merged["state"], merged["basket"]))
@@ -208,6 +211,4 @@ class _SplitPass:
 
 def listed_events(targets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """The targets whose lists give coverage: all, or LISTS of them evenly spread."""
-    if len(targets) <= LISTS:
-        return targets
-    return targets[np.arange(LISTS) * len(targets) // LISTS]
+    return evenly(targets, LISTS)

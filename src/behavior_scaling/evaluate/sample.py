@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import fields
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,14 +25,19 @@ from behavior_scaling.model.two_part import TwoPart
 POSITIONS = 1_024
 
 
-def validation_sample(dataset: Dataset) -> EvalBatch:
+def validation_sample(dataset: Dataset, event_features: tuple[str, ...] = ()) -> EvalBatch:
     """Rows of the validation windows that score about POSITIONS targets, or all rows."""
-    windows = eval_windows(dataset, "validation", dataset.meta.spec.context, dataset.n_events)
+    context = dataset.meta.spec.context
+    windows = eval_windows(dataset, "validation", context, dataset.n_events, event_features)
     whole = next(windows)  # one batch: there are fewer rows than events
     n_rows = len(whole.valid)
     wanted = min(n_rows, math.ceil(POSITIONS * n_rows / int(whole.valid.sum())))
     rows = np.arange(wanted) * n_rows // wanted
-    return EvalBatch(**{field.name: getattr(whole, field.name)[rows] for field in fields(whole)})
+    arrays = {field.name: getattr(whole, field.name) for field in fields(whole)}
+    chosen: dict[str, Any] = {
+        name: None if array is None else array[rows] for name, array in arrays.items()
+    }
+    return EvalBatch(**chosen)
 
 
 @torch.no_grad()

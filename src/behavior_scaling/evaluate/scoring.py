@@ -205,5 +205,6 @@ def scored_states(model: TwoPart, catalogue: Catalogue, batch: EvalBatch) -> Ten
     inputs = torch.from_numpy(batch.inputs).to(device)
     document = torch.from_numpy(batch.document).to(device)
     valid = torch.from_numpy(batch.valid).to(device)
-    states = model.states(catalogue.vectors[inputs], document)[valid]
+    events = None if batch.events is None else torch.from_numpy(batch.events).to(device)
+    states = model.states(catalogue.vectors[inputs], document, events)[valid]
     return states * model.scale()

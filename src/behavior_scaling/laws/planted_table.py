@@ -19,7 +19,7 @@ from behavior_scaling.config import Study
 from behavior_scaling.laws.arrays import Array, LawsError
 from behavior_scaling.laws.table import numbers
 from behavior_scaling.records.record import Record, RecordError
-from behavior_scaling.records.spec import DataSpec
+from behavior_scaling.records.spec import data_spec
 from behavior_scaling.sweep.plan import Plan
 
 if TYPE_CHECKING:
@@ -81,18 +81,14 @@ def planned_runs(study: Study, plan: Plan, facts: Facts) -> pd.DataFrame:
     """
     from behavior_scaling.sweep.collect import collect_runs
 
-    part = study.data
-    data = DataSpec(
-        part.source, "planned", part.context, part.tokens, part.codebook, part.numeric_bins,
-        part.train_fraction, part.session_gap,
-    )  # fmt: skip
+    data = data_spec(study.data, "planned")
 
     def load(run_id: str) -> Record:
         raise RecordError(f"{run_id} is planned only")
 
     table = collect_runs(study, plan, data, load)
     positions, batch = numbers(table, "positions"), numbers(table, "batch")
-    steps = np.ceil(positions / (batch * part.context))
+    steps = np.ceil(positions / (batch * study.data.context))
     table["n_items"] = facts.n_items
     table["unique_positions"] = facts.unique_positions
     table["epochs"] = positions / facts.unique_positions

@@ -18,6 +18,7 @@ import numpy as np
 
 from behavior_scaling.laws.backtest import backtest
 from behavior_scaling.laws.critical_batch import critical_batches
+from behavior_scaling.laws.floors import LOSS, Floors
 from behavior_scaling.laws.results import AxisFit
 from behavior_scaling.laws.study_agreement import (
     LOSSES,
@@ -26,7 +27,7 @@ from behavior_scaling.laws.study_agreement import (
     TRAINING,
     study_agreement,
 )
-from behavior_scaling.laws.study_axes import LOSS, Floors, fit_axis
+from behavior_scaling.laws.study_axes import fit_axis
 from behavior_scaling.laws.study_choice import study_choice_costs
 from behavior_scaling.laws.study_compute import compute_fit
 from behavior_scaling.laws.surface import surface_fits
@@ -67,7 +68,7 @@ def fit_study(
 
     Args:
         runs: the runs table, one row per (axis, arm, cell, run).
-        floors: {split: {floor: {metric: value}}}; None: no curve is checked against Markov.
+        floors: {split: {slice: {floor: {metric: value}}}}; None: no curve is checked by Markov.
         users: sums by user group (users.py); None: intervals hold seeds only.
         probes: what runs measured on their way (critical_batch.py); None: no steps-to-target and
             no gradient noise scale.

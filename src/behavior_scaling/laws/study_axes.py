@@ -7,13 +7,14 @@ best model stays above the Markov floor.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from behavior_scaling.laws import batch, isoflop, two_term
 from behavior_scaling.laws.curve import CurveData
+from behavior_scaling.laws.floors import LOSS, Floors, markov_loss
 from behavior_scaling.laws.parts import AxisParts, carried
 from behavior_scaling.laws.results import AxisFit, CurveFit
 from behavior_scaling.laws.table import (
@@ -26,9 +27,6 @@ from behavior_scaling.laws.table import (
 )
 from behavior_scaling.laws.transforms import NEGATED, is_maximised, transform_for
 from behavior_scaling.laws.users import Users
-
-LOSS = "validation/restored/all/cross_entropy"
-Floors = Mapping[str, Mapping[str, Mapping[str, float | None]]]
 
 
 def fit_axis(
@@ -126,7 +124,7 @@ def _compared(parts: AxisParts, untransformed: AxisParts) -> AxisParts:
 
 def _below_markov(group: Group, floors: Floors | None) -> set[float]:
     """Budgets whose best restored cross-entropy does not reach the interpolated Markov floor."""
-    floor = (floors or {}).get("validation", {}).get("markov", {}).get("cross_entropy")
+    floor = markov_loss(floors)
     if floor is None or LOSS not in group.frame.columns:
         return set()
     budget = numbers(group.frame, "budget")

@@ -7,7 +7,7 @@ iso-cost under each convention.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from behavior_scaling.laws.arrays import Array, t_quantile
 from behavior_scaling.laws.cost_groups import cost_spreads
+from behavior_scaling.laws.floors import LOSS, Floors, markov_loss
 from behavior_scaling.laws.surface_data import SurfaceData, surface_data
 from behavior_scaling.laws.surface_fit import Surface, fit_surface, predict, redraw
 from behavior_scaling.laws.surface_misfit import judged
@@ -32,8 +33,6 @@ FORM = (
     " + H e^(r w) (n_cand/n)^-k + stage-2 offset + slope log(C/c), over reference inputs;"
     " D_rep = U + U R* (1 - exp(-(epochs - 1)/R*)) beyond one epoch"
 )
-LOSS = "validation/restored/all/cross_entropy"
-Floors = Mapping[str, Mapping[str, Mapping[str, float | None]]]
 
 
 def surface_fits(
@@ -49,7 +48,7 @@ def surface_fits(
 
     Args:
         runs: the runs table, one row per (axis, arm, cell, run).
-        floors: {split: {floor: {metric: value}}}, for the flag 'pre-bigram'.
+        floors: {split: {slice: {floor: {metric: value}}}}, for the flag 'pre-bigram'.
         metrics: columns of the table.
         users: redrawn users, one draw for the whole study; None: intervals hold seeds only.
         seed: of starts and noise.
@@ -166,7 +165,7 @@ def user_shifts(data: SurfaceData, users: Users | None, resamples: int) -> tuple
 
 def _flags(runs: pd.DataFrame, floors: Floors | None) -> list[str]:
     """'pre-bigram' where no run's restored loss reaches the interpolated Markov floor."""
-    floor = (floors or {}).get("validation", {}).get("markov", {}).get("cross_entropy")
+    floor = markov_loss(floors)
     if floor is None or LOSS not in runs.columns:
         return []
     loss = numbers(runs, LOSS)

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from behavior_scaling.model.codebook import code_vectors
+from behavior_scaling.data.item_vectors import ItemVectors
+from behavior_scaling.model.codebook import code_vectors, projected_vectors
 from behavior_scaling.model.fused import rms_norm
 from behavior_scaling.model.layers import Matrix
 from behavior_scaling.records.spec import EmbedderSpec
@@ -44,11 +45,16 @@ class Columns:
 
 @dataclass(frozen=True)
 class Items:
-    """The catalogue's fixed inputs: V items of T weighted codes."""
+    """The catalogue's fixed inputs: V items of T weighted codes.
 
-    codes: Tensor  # int [V, T], below the codebook's rows; padding is any code of weight 0
+    Codes below the codebook's rows are hashed tokens; rows + k V + i is the vector of item i in
+    the k-th column of vectors.
+    """
+
+    codes: Tensor  # int [V, T]; padding is any code of weight 0
     weights: Tensor  # float [V, T], multiplicities, at least one positive an item
     columns: Columns | None = None  # where the data were prepared with them and the kind asks
+    vectors: tuple[ItemVectors, ...] = ()  # precomputed, of all V items
 
 
 class ItemEmbedder(nn.Module):
@@ -100,11 +106,23 @@ def used_tokens(items: Items, codebook_rows: int, width: int) -> UsedTokens:
     share = weights / weights.sum(1, keepdim=True)
     used = (share > 0).any(0)
     distinct, index = torch.unique(items.codes[:, used], return_inverse=True)
-    table = code_vectors(distinct, codebook_rows, width)
+    table = token_vectors(distinct, items, codebook_rows, width)
     columns = items.columns
     if columns is not None:
         columns = replace(columns, column_of_token=columns.column_of_token[:, used])
     return UsedTokens(table, index, share[:, used].contiguous(), columns)
+
+
+def token_vectors(codes: Tensor, items: Items, codebook_rows: int, width: int) -> Tensor:
+    """Vectors of checked items' codes, int [n], at width e: float32 [n, e]."""
+    hashed = codes < codebook_rows
+    table = torch.empty(len(codes), width)
+    table[hashed] = code_vectors(codes[hashed], codebook_rows, width)
+    above = codes.long() - codebook_rows
+    for number, vectors in enumerate(items.vectors):
+        mine = ~hashed & (above // len(items.codes) == number)
+        table[mine] = projected_vectors(vectors, above[mine] % len(items.codes), width)
+    return table
 
 
 def mean_codes(tokens: UsedTokens) -> Tensor:
@@ -136,8 +154,15 @@ def check_items(items: Items, codebook_rows: int) -> None:
         raise ValueError(
             f"codes {tuple(codes.shape)} and weights {tuple(weights.shape)} must both be [V, T]"
         )
+    for vectors in items.vectors:
+        if vectors.array.ndim != 2 or len(vectors.array) != len(codes):
+            raise ValueError(
+                f"vectors {vectors.name!r} {vectors.array.shape} must be [V, dim] of "
+                f"{len(codes)} items"
+            )
+    limit = codebook_rows + len(items.vectors) * len(codes)
     bad = {
-        f"a code outside 0..{codebook_rows - 1}": ((codes < 0) | (codes >= codebook_rows)).any(1),
+        f"a code outside 0..{limit - 1}": ((codes < 0) | (codes >= limit)).any(1),
         "a weight that is negative or not finite": (~(weights >= 0) | weights.isinf()).any(1),
         "no token of positive weight": ~(weights > 0).any(1),
     }

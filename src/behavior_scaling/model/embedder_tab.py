@@ -28,6 +28,7 @@ from behavior_scaling.model.embedder_base import (
     UsedTokens,
     mean_codes,
     out_matrix,
+    token_vectors,
 )
 from behavior_scaling.model.embedder_transformer import TransformerEmbedder
 from behavior_scaling.model.fused import rms_norm
@@ -122,7 +123,8 @@ def _categorical_tokens(
     used = (share > 0).any(0)
     places = torch.stack([items.codes.long(), columns.column_of_token.long().clamp(min=0)])
     pairs, index = torch.unique(places[:, :, used].flatten(1), dim=1, return_inverse=True)
-    values, of_columns = (code_vectors(row, codebook_rows, width) for row in pairs)
+    values = token_vectors(pairs[0], items, codebook_rows, width)
+    of_columns = code_vectors(pairs[1], codebook_rows, width)
     table = (values + of_columns) / math.sqrt(2)
     share = share[:, used].contiguous()
     return UsedTokens(table, index.view_as(share), share)

@@ -24,6 +24,7 @@ class BatchTensors:
     targets: Tensor  # int64 [B, L]; read only where valid
     document: Tensor  # int [B, L]; -1 = padding, else numbered within the batch
     valid: Tensor  # bool [B, L]; bears a loss
+    events: Tensor | None = None  # int64 [B, L, F'], rows of the inputs' event features
 
     def to(self, device: torch.device) -> BatchTensors:
         """The same batch on a device."""
@@ -32,6 +33,7 @@ class BatchTensors:
             self.targets.to(device),
             self.document.to(device),
             self.valid.to(device),
+            None if self.events is None else self.events.to(device),
         )
 
 
@@ -87,7 +89,7 @@ def step_loss(
     gathered = vectors.index_select(0, wanted)
     n_inputs, n_targets = inputs.shape[0], targets.shape[0]
     past, future = gathered[:n_inputs], gathered[n_inputs : n_inputs + n_targets]
-    states = model.states(past.view(*batch.inputs.shape, -1), batch.document)
+    states = model.states(past.view(*batch.inputs.shape, -1), batch.document, batch.events)
     queries = states.view(-1, states.shape[-1]).index_select(0, scored) * model.scale()
     loss = objective.loss(
         queries,

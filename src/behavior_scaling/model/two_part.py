@@ -14,9 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from behavior_scaling.data.item_vectors import ItemVectors
 from behavior_scaling.model.contextualizer import Contextualizer
 from behavior_scaling.model.embedder import make_embedder
 from behavior_scaling.model.embedder_base import Columns, Items
+from behavior_scaling.model.event_input import EventInput, EventTables
 from behavior_scaling.model.seeding import seeded
 from behavior_scaling.records.spec import ContextualizerSpec, EmbedderSpec
 
@@ -30,15 +32,19 @@ class TwoPart(nn.Module):
     Args:
         embedder: shape of the item embedder.
         contextualizer: shape of the contextualizer; its width d is that of item vectors.
-        codes: int [V, T], codes below `codebook_rows`; padding is any code of weight 0.
+        codes: int [V, T], codes below `codebook_rows` or, above, of the items' vectors
+            (embedder_base.Items); padding is any code of weight 0.
         weights: float [V, T], multiplicities, at least one positive an item.
         codebook_rows: rows of the fixed codebook.
         seed: of the initial weights.
         columns: of the codes, which a tabtransformer needs and a user's class may read.
+        events: levels of the data's event features, for a contextualizer that sees some of them.
+        vectors: precomputed ones of the items.
 
     Raises:
         ValueError: shapes that do not fit, codes outside the codebook, weights that are negative
-            or not finite, an item without a token, an embedder that cannot be built.
+            or not finite, an item without a token, an embedder that cannot be built, event
+            features without their levels.
     """
 
     def __init__(
@@ -50,13 +56,19 @@ class TwoPart(nn.Module):
         codebook_rows: int,
         seed: int,
         columns: Columns | None = None,
+        events: EventTables | None = None,
+        vectors: tuple[ItemVectors, ...] = (),
     ):
         super().__init__()
-        items = Items(codes, weights, columns)
+        items = Items(codes, weights, columns, vectors)
         self.embedder = make_embedder(
             embedder, contextualizer.width, items, codebook_rows, seeded("embedder", seed)
         )
-        self.contextualizer = Contextualizer(contextualizer, seeded("contextualizer", seed))
+        seen = None
+        if contextualizer.event_features:
+            seen = EventInput(contextualizer, events, codebook_rows, seeded("events", seed))
+        self.contextualizer = Contextualizer(contextualizer, seeded("contextualizer", seed), seen)
+        self.event_features = contextualizer.event_features
         self.n_items = int(codes.shape[0])
         self.width = contextualizer.width
 
@@ -72,17 +84,22 @@ class TwoPart(nn.Module):
         blocks = torch.split(torch.arange(self.n_items, device=device), CATALOGUE_BLOCK)
         return torch.cat([self.item_vectors(block).float() for block in blocks])
 
-    def states(self, vectors: Tensor, document: Tensor) -> Tensor:
+    def states(self, vectors: Tensor, document: Tensor, events: Tensor | None = None) -> Tensor:
         """Contextual states of unit RMS.
 
         Args:
             vectors: [B, L, d], the past item of every position.
             document: int [B, L]; a position sees earlier positions of its own document only.
+            events: int64 [B, L, F'], rows of the past events' features by name in
+                `event_features`; None where it is empty.
 
         Returns:
             [B, L, d]; rows of padding are finite and mean nothing.
+
+        Raises:
+            ValueError: events that are missing, or that this model does not see.
         """
-        states: Tensor = self.contextualizer(vectors, document)
+        states: Tensor = self.contextualizer(vectors, document, events)
         return states
 
     def scale(self) -> Tensor:

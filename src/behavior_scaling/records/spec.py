@@ -13,7 +13,9 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
-NUMERICS = 2
+from behavior_scaling.config_parts import DataConfig
+
+NUMERICS = 3
 
 EMBEDDER_KINDS = ("transformer", "mlp", "tabtransformer", "table", "fixed")
 ObjectiveKind = Literal["corrected", "as_paper", "full"]
@@ -29,8 +31,30 @@ class DataSpec:
     tokens: int  # T, feature tokens an item
     codebook: int
     numeric_bins: int
+    subwords: int
+    split: Literal["time", "leave_one_out", "last_n"]
     train_fraction: float
+    last_n: int
+    train_users: float
     session_gap: int
+
+
+def data_spec(config: DataConfig, identity: str) -> DataSpec:
+    """The spec of data of a known identity, prepared as a study's settings say."""
+    return DataSpec(
+        source=config.name,
+        identity=identity,
+        context=config.context,
+        tokens=config.tokens,
+        codebook=config.codebook,
+        numeric_bins=config.numeric_bins,
+        subwords=config.subwords,
+        split=config.split,
+        train_fraction=config.train_fraction,
+        last_n=config.last_n,
+        train_users=config.train_users,
+        session_gap=config.session_gap,
+    )
 
 
 @dataclass(frozen=True)
@@ -50,6 +74,8 @@ class ContextualizerSpec:
     width: int  # d
     layers: int
     heads: int
+    event_features: tuple[str, ...] = ()  # of the past events, added to their items' vectors
+    event_width: int = 0  # of the vectors of their levels; 0 where there are none
 
 
 @dataclass(frozen=True)
@@ -114,8 +140,16 @@ class RunSpec:
             "objective": ObjectiveSpec,
             "optimizer": OptimizerSpec,
         }
-        values = {key: parts[key](**value) if key in parts else value for key, value in raw.items()}
+        values = {
+            key: parts[key](**_with_tuples(value)) if key in parts else value
+            for key, value in raw.items()
+        }
         return cls(**values)
+
+
+def _with_tuples(part: dict[str, Any]) -> dict[str, Any]:
+    """JSON has lists where a spec has tuples."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in part.items()}
 
 
 def canonical_json(value: Any) -> str:

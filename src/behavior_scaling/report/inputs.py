@@ -17,6 +17,7 @@ import pandas as pd
 
 from behavior_scaling.laws.results import Agreement, AxisFit
 from behavior_scaling.laws.table import AXES
+from behavior_scaling.laws.transforms import is_maximised
 from behavior_scaling.report.joint import (
     Backtest,
     Choice,
@@ -34,6 +35,7 @@ from behavior_scaling.report.text import LOSS, RECALL
 
 __all__ = ["Origin", "ReportError", "Results", "cells", "load_results"]
 
+Floors = dict[str, dict[str, dict[str, dict[str, float | int | None]]]]  # split, slice, floor
 CELL = ["axis", "arm", "budget", "n_emb", "n_ctx", "batch", "in_batch", "uniform", "positions"]
 REQUIRED = [
     "id", "study", "source", "axis", "arm", "budget", "seed", "outcome", "error", "n_emb", "n_ctx",
@@ -59,7 +61,7 @@ class Results:
     runs: pd.DataFrame
     fits: tuple[LocatedFit, ...]
     agreements: tuple[Agreement, ...]
-    floors: dict[str, dict[str, dict[str, float | None]]]  # split, floor, metric
+    floors: Floors
     surfaces: tuple[Surface, ...] = ()
     criticals: tuple[Critical, ...] = ()
     backtests: tuple[Backtest, ...] = ()
@@ -92,12 +94,21 @@ class Results:
         return next((found for found in self.surfaces if found.metric == metric), None)
 
     def floor_values(self, metric: str) -> dict[str, float]:
-        """Floors on the positions and metric of a runs-table column; empty for slices."""
-        split, _, part, name = metric.split("/")
-        if part != "all":
+        """Floors on the positions and metric of a runs-table column: its split and slice."""
+        if metric.count("/") != 3:  # a training loss is of no split
             return {}
-        found = {floor: row.get(name) for floor, row in self.floors.get(split, {}).items()}
+        split, _, part, name = metric.split("/")
+        rules = self.floors.get(split, {}).get(part, {})
+        found = {floor: row.get(name) for floor, row in rules.items()}
         return {floor: value for floor, value in found.items() if value is not None}
+
+    def floor_to_beat(self, metric: str) -> tuple[str, float] | None:
+        """The best floor and its value; None where no floor knows the metric."""
+        known = self.floor_values(metric)
+        if not known:
+            return None
+        best = (max if is_maximised(metric) else min)(known, key=known.__getitem__)
+        return best, known[best]
 
 
 def cells(runs: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
@@ -165,14 +176,23 @@ def _read_runs(path: Path) -> pd.DataFrame:
     return runs
 
 
-def _read_floors(path: Path | None) -> dict[str, dict[str, dict[str, float | None]]]:
+def _read_floors(path: Path | None) -> Floors:
     if path is None:
         return {}
     if not path.is_file():
         raise ReportError(f"{path}: missing; run `behavior-scaling floors` first")
-    floors: dict[str, dict[str, dict[str, float | None]]] = json.loads(path.read_text())
-    if not all(isinstance(rules, dict) for rules in floors.values()):
-        raise ReportError(f"{path}: not what `behavior-scaling floors` writes; run it again")
+    try:
+        floors: Floors = {
+            split: {
+                part: {floor: dict(values) for floor, values in rules.items()}
+                for part, rules in parts.items()
+            }
+            for split, parts in json.loads(path.read_text()).items()
+        }
+    except (ValueError, TypeError, AttributeError):
+        raise ReportError(
+            f"{path}: not what `behavior-scaling floors` writes; run it again"
+        ) from None
     return floors
 
 

@@ -2,7 +2,7 @@
 
 FIGURES = (
     "allocation", "share", "batch", "negatives", "agreement", "compute",
-    "surface", "optima", "critical_batch", "backtest",
+    "surface", "optima", "critical_batch", "backtest", "floors",
 )  # fmt: skip
 LAWS = (
     "allocation", "share", "batch", "negatives", "agreement", "compute",
@@ -11,5 +11,5 @@ LAWS = (
 TABLES = (
     "runs", "optima", "optima_allocation", "optima_share", "optima_batch", "optima_negatives",
     "exponents", "agreement", "failures", "claims",
-    "surface", "conventions", "critical_batch", "backtest", "choice_cost",
+    "surface", "conventions", "critical_batch", "backtest", "choice_cost", "floors",
 )  # fmt: skip

@@ -129,12 +129,15 @@ def _best(results: Results) -> Numbers:
 
 def _floors(results: Results, file: str) -> Numbers:
     entries: Numbers = {}
-    for split, rules in results.floors.items():
-        for floor, metrics in rules.items():
-            for metric, value in metrics.items():
-                key = f"floors.{slug(split)}.{slug(floor)}.{slug(metric)}"
-                text = "–" if value is None else three_decimals(value)
-                entries[key] = entry(value, text, file, f"{split}.{floor}.{metric}")
+    for split, parts in results.floors.items():
+        for part in ("all", "session_start"):
+            where = f"{slug(split)}" if part == "all" else f"{slug(split)}.{part}"
+            for floor, metrics in parts.get(part, {}).items():
+                for metric, value in metrics.items():
+                    word = count if metric.startswith("n_") else three_decimals
+                    key = f"floors.{where}.{slug(floor)}.{slug(metric)}"
+                    text = "–" if value is None else word(value)
+                    entries[key] = entry(value, text, file, f"{split}.{part}.{floor}.{metric}")
     reached = []
     for metric, lower in ((LOSS, True), (RECALL, False)):
         means = cells(results.runs, [metric])[metric].dropna()
@@ -149,7 +152,7 @@ def _floors(results: Results, file: str) -> Numbers:
             + (f" and stays behind {', '.join(missed)}" if missed else "")
         )
     text = "; ".join(reached) or "no run finished"
-    entries["floors.reached"] = entry(None, text, file, "validation")
+    entries["floors.reached"] = entry(None, text, file, "validation.all")
     return entries
 
 

@@ -1,8 +1,9 @@
 """Tables as CSV (numbers) and Markdown (words): runs, optima, exponents, agreement, failures.
 
 Choices: every table has a column of epochs, because a number from data seen twenty times means
-something else than one from fresh data; every estimate stands with interval and status; what is
-missing has a table of its own, so that it cannot be overlooked.
+something else than one from fresh data, and says which floor a model must beat (in the CSV by the
+row's own metric and slice, under the Markdown by the headline metrics); every estimate stands with
+interval and status; what is missing has a table of its own, so that it cannot be overlooked.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from behavior_scaling.laws.table import AXES
@@ -17,8 +19,10 @@ from behavior_scaling.report import tidy
 from behavior_scaling.report.claims import claims_frame, claims_table, judge
 from behavior_scaling.report.claims_file import load_claims
 from behavior_scaling.report.figures.frames import run_name
+from behavior_scaling.report.floors import SESSION_LOSS, SMALL, sentence
 from behavior_scaling.report.inputs import CELL, Results, load_results
 from behavior_scaling.report.names import TABLES
+from behavior_scaling.report.tables_floors import floors_table
 from behavior_scaling.report.tables_joint import flat, joint_tables
 from behavior_scaling.report.text import (
     LOSS,
@@ -33,16 +37,21 @@ from behavior_scaling.report.text import (
     short_metric,
 )
 
-SESSION_LOSS = LOSS.replace("/all/", "/session_start/")
 Row = dict[str, Any]
 Pair = tuple[Row, Row]  # the row with numbers, the row in words
 
 FAILURE_COLUMNS = ("axis", "arm", "budget", "seed", "outcome", "error", "epochs", "id")
 
 
-def make_tables(results_dir: Path) -> list[Path]:
-    """Write tables/<name>.csv and .md for every name in names.TABLES; returns the paths."""
-    results = load_results(results_dir)
+def make_tables(results_dir: Path, floors: Path | None = None) -> list[Path]:
+    """Write tables/<name>.csv and .md for every name in names.TABLES; returns the paths.
+
+    Args:
+        results_dir: folder with runs.parquet and laws/.
+        floors: what `behavior-scaling floors` wrote; None: the floors' table is empty and no other
+            table names one.
+    """
+    results = load_results(results_dir, floors)
     optima = optima_table(results)
     pairs = {
         "runs": runs_table(results),
@@ -62,12 +71,14 @@ def make_tables(results_dir: Path) -> list[Path]:
     )
     judged = judge(results, load_claims())
     tables["claims"] = (claims_frame(judged), claims_table(judged))
-    tables |= joint_tables(results)
+    tables |= joint_tables(results) | {"floors": floors_table(results)}
+    to_beat = sentence(results, (LOSS, RECALL, SESSION_LOSS))
+    notes = {"claims": "", "failures": "", "floors": f"Small: {SMALL}."}
     paths = []
     for name in TABLES:
         stem = results_dir / "tables" / name
-        tidy.write_csv(tables[name][0], stem.with_suffix(".csv"))
-        tidy.write_markdown(tables[name][1], stem.with_suffix(".md"))
+        tidy.write_csv(_with_floors(results, tables[name][0]), stem.with_suffix(".csv"))
+        tidy.write_markdown(tables[name][1], stem.with_suffix(".md"), notes.get(name, to_beat))
         paths += [stem.with_suffix(".csv"), stem.with_suffix(".md")]
     return paths
 
@@ -208,6 +219,17 @@ def failures_table(results: Results) -> list[Pair]:
         }
         pairs.append(({name: run[name] for name in FAILURE_COLUMNS}, words))
     return pairs
+
+
+def _with_floors(results: Results, frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with the floor to beat and its value, where rows are of a metric."""
+    if "metric" not in frame.columns or not results.floors:
+        return frame
+    floors = [results.floor_to_beat(metric) or ("", None) for metric in frame["metric"].astype(str)]
+    return frame.assign(
+        floor=[name for name, _ in floors],
+        floor_value=np.array([value for _, value in floors], dtype=float),
+    )
 
 
 def _headline(optima: list[Pair], axis: str) -> list[Pair]:

@@ -181,6 +181,11 @@ def optimum_symbol(axis: str, arm: str = "") -> str:
     return "B_crit" if (axis, arm) == ("batch", "clean") else symbols.get(axis, "optimum")
 
 
+def slice_title(part: str) -> str:
+    """'session starts' and the like; 'all positions' for all."""
+    return _SLICES.get(part, part) or "all positions"
+
+
 def floor_title(floor: str) -> str:
     """'Markov floor' and the like."""
     return f"{FLOORS.get(floor, floor)} floor"

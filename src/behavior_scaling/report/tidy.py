@@ -31,9 +31,10 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
         )
 
 
-def write_markdown(rows: pd.DataFrame, path: Path) -> None:
-    """Write a table of strings as a pipe table; an empty table says so."""
-    write_text(path, markdown(rows) + "\n")
+def write_markdown(rows: pd.DataFrame, path: Path, note: str = "") -> None:
+    """Write a table of strings as a pipe table, a note under it; an empty table says so alone."""
+    below = f"\n\n{escape(note)}" if note and not rows.empty else ""
+    write_text(path, f"{markdown(rows)}{below}\n")
 
 
 def markdown(rows: pd.DataFrame) -> str:

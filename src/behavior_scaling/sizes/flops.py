@@ -9,9 +9,10 @@ gathers, the weighted mean of codes and the optimizer are not counted (nor are t
 counter).
 
 What needs no gradient: the fixed codes, so the first QKV of a transformer embedder, the first
-MLP matrix of an 'mlp' one or of a 'tabtransformer' of depth 0, and the e x d matrix of the others
-at depth 0; and frozen item vectors (stage 2, or
-a 'fixed' embedder), so the first QKV of the contextualizer and the candidates' side of logits.
+MLP matrix of an 'mlp' one or of a 'tabtransformer' of depth 0, the e x d matrix of the others at
+depth 0, and the matrix of event features; and frozen item vectors (stage 2, or a 'fixed' embedder),
+so the candidates' side of logits and, without event features, the first QKV of the contextualizer.
+With them that QKV's input is a sum that the matrix of event features has its gradient from.
 
 In a transformer embedder the blocks cost per token and the e x d matrix per item (as does the
 mixing MLP of a 'tabtransformer'); in the other kinds everything is per item. A 'table' is a gather
@@ -27,7 +28,11 @@ import math
 from dataclasses import dataclass
 
 from behavior_scaling.records.spec import ContextualizerSpec, EmbedderSpec, ObjectiveSpec
-from behavior_scaling.sizes.parameters import MLP_RATIO, check_embedder
+from behavior_scaling.sizes.parameters import (
+    MLP_RATIO,
+    check_embedder,
+    contextualizer_parameters,
+)
 from behavior_scaling.user_class import is_user_class, stated_training_flops
 
 FORWARD = 2  # FLOPs a matmul parameter
@@ -228,7 +233,16 @@ def position_flops(contextualizer: ContextualizerSpec, *, frozen: bool) -> float
     """Training FLOPs of the contextualizer's matrices at one position."""
     square = contextualizer.width**2
     full = TRAINING * contextualizer.layers * (4 + 2 * MLP_RATIO) * square
-    return float(full - (TRAINING - NO_INPUT_GRADIENT) * 3 * square if frozen else full)
+    events = NO_INPUT_GRADIENT * contextualizer.event_width * contextualizer.width
+    saved = (TRAINING - NO_INPUT_GRADIENT) * 3 * square if frozen and not events else 0
+    return float(full + events - saved)
+
+
+def forward_position_flops(contextualizer: ContextualizerSpec, context: int) -> float:
+    """FLOPs of the contextualizer at one position forward, its attention included."""
+    matrices = contextualizer_parameters(contextualizer) - 1  # but the log temperature
+    attention = attention_flops(contextualizer, context) * FORWARD / TRAINING
+    return FORWARD * matrices + attention
 
 
 def attention_flops(contextualizer: ContextualizerSpec, context: int) -> float:

@@ -104,9 +104,10 @@ def memory(
 
 
 def contextualizer_saves(contextualizer: ContextualizerSpec, context: int) -> int:
-    """Floats that autograd saves at one position: layers, final norm, and its row of the mask."""
+    """Floats that autograd saves at one position: layers, final norm, mask row, event features."""
     layer = SAVED_BY_ATTENTION + SAVED_BY_MLP
-    return (contextualizer.layers * layer + 1) * contextualizer.width + context
+    blocks = (contextualizer.layers * layer + 1) * contextualizer.width
+    return blocks + context + contextualizer.event_width
 
 
 def embedder_saves(embedder: EmbedderSpec, width: int, tokens: int) -> int:

@@ -47,8 +47,9 @@ def embedder_block_parameters(embedder: EmbedderSpec) -> int:
 
 
 def contextualizer_parameters(contextualizer: ContextualizerSpec) -> int:
-    """N_ctx: 12 d^2 a layer, and the log temperature of the score."""
-    return contextualizer.layers * (4 + 2 * MLP_RATIO) * contextualizer.width**2 + 1
+    """N_ctx: 12 d^2 a layer, the matrix of event features, the log temperature of the score."""
+    blocks = contextualizer.layers * (4 + 2 * MLP_RATIO) * contextualizer.width**2
+    return blocks + contextualizer.event_width * contextualizer.width + 1
 
 
 def check_embedder(embedder: EmbedderSpec, width: int) -> None:

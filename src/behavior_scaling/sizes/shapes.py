@@ -87,8 +87,16 @@ def realise(
 
 
 def _ladder(config: ContextualizerConfig) -> Iterator[ContextualizerSpec]:
+    events = config.event_features
     for width, layers in config.ladder:
-        yield ContextualizerSpec(config.kind, width, layers, config.heads(width))
+        yield ContextualizerSpec(
+            config.kind,
+            width,
+            layers,
+            config.heads(width),
+            events,
+            config.event_width if events else 0,
+        )
 
 
 def _shape(embedder: EmbedderSpec, contextualizer: ContextualizerSpec) -> Shape:

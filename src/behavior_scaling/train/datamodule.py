@@ -39,7 +39,14 @@ def tensors(batch: Batch, device: torch.device) -> BatchTensors:
         torch.from_numpy(batch.targets),
         torch.from_numpy(batch.document),
         torch.from_numpy(batch.valid),
+        None if batch.events is None else torch.from_numpy(batch.events),
     ).to(device)
+
+
+def sampler(dataset: Dataset, spec: RunSpec, seed: int) -> TrainSampler:
+    """Batches of a run's shape; they are the run's own where the seed is."""
+    features = spec.contextualizer.event_features
+    return TrainSampler(dataset, spec.data.context, spec.batch, spec.positions, seed, features)
 
 
 class RunData(LightningDataModule):
@@ -47,9 +54,7 @@ class RunData(LightningDataModule):
 
     def __init__(self, dataset: Dataset, spec: RunSpec):
         super().__init__()
-        self._sampler = TrainSampler(
-            dataset, spec.data.context, spec.batch, spec.positions, spec.seed
-        )
+        self._sampler = sampler(dataset, spec, spec.seed)
         self._after = self._sampler.state_dict()
 
     def train_dataloader(self) -> Any:

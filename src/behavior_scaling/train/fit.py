@@ -23,6 +23,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from behavior_scaling.data.store import Dataset
 from behavior_scaling.model.embedder_base import Columns
+from behavior_scaling.model.event_input import EventTables
 from behavior_scaling.model.objective import Objective
 from behavior_scaling.model.two_part import TwoPart
 from behavior_scaling.records.spec import RunSpec
@@ -57,6 +58,8 @@ def build(spec: RunSpec, dataset: Dataset, parent_embedder: Path | None) -> RunM
         spec.data.codebook,
         spec.seed,
         _columns(spec, dataset),
+        EventTables.of(dataset.event_columns()) if spec.contextualizer.event_features else None,
+        dataset.item_vectors(),
     ).to(device())
     frozen = None
     if parent_embedder is not None:

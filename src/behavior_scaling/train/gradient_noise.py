@@ -18,10 +18,9 @@ import torch
 from torch import Tensor
 
 from behavior_scaling.data.store import Dataset
-from behavior_scaling.data.windows import TrainSampler
 from behavior_scaling.model.seeding import seeded
 from behavior_scaling.records.spec import RunSpec
-from behavior_scaling.train.datamodule import tensors
+from behavior_scaling.train.datamodule import sampler, tensors
 from behavior_scaling.train.module import RunModule
 
 BATCHES = 4
@@ -52,9 +51,7 @@ class FreshGradients:
 
     def __init__(self, spec: RunSpec, dataset: Dataset):
         self._seed = seeded("probe", spec.seed).initial_seed()
-        self._sampler = TrainSampler(
-            dataset, spec.data.context, spec.batch, spec.positions, self._seed
-        )
+        self._sampler = sampler(dataset, spec, self._seed)
 
     def draw(self, module: RunModule, step: int) -> tuple[Tensor, float]:
         """Gradients [BATCHES, N] at the present weights, and the FLOPs they took.

@@ -23,9 +23,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from behavior_scaling.data.store import Dataset
-from behavior_scaling.data.windows import TrainSampler
 from behavior_scaling.model.step import BatchTensors
-from behavior_scaling.train.datamodule import tensors
+from behavior_scaling.train.datamodule import sampler, tensors
 from behavior_scaling.train.module import RunModule
 
 SECONDS = 0.0005  # of timing a product, if it is short
@@ -75,9 +74,8 @@ def rate_of_run(module: RunModule, dataset: Dataset) -> MatmulRate | None:
 
 def first_batch(module: RunModule, dataset: Dataset) -> BatchTensors:
     """The batch of a run's first step, on the model's device."""
-    spec = module.spec
-    sampler = TrainSampler(dataset, spec.data.context, spec.batch, spec.positions, spec.seed)
-    return tensors(next(iter(sampler)), next(module.model.parameters()).device)
+    batches = sampler(dataset, module.spec, module.spec.seed)
+    return tensors(next(iter(batches)), next(module.model.parameters()).device)
 
 
 def matmul_rate(module: RunModule, batch: BatchTensors) -> MatmulRate | None:

@@ -60,7 +60,7 @@ class Prober:
         if not self._points:
             return
         self._gradients = FreshGradients(spec, dataset)
-        self._sample = validation_sample(dataset)
+        self._sample = validation_sample(dataset, spec.contextualizer.event_features)
         self._dataset = dataset
 
     def __call__(self, module: RunModule) -> None:
@@ -89,7 +89,7 @@ class Prober:
         tally.probe_seconds += time.monotonic() - began
 
     def _flops_of_sample(self, module: RunModule, products: int) -> float:
-        """Forward FLOPs: a third of training's where everything takes a gradient.
+        """Forward FLOPs.
 
         Args:
             module: the run.
@@ -97,11 +97,9 @@ class Prober:
         """
         spec = module.spec
         width, context = spec.contextualizer.width, spec.data.context
-        position = flops.position_flops(spec.contextualizer, frozen=False)
-        position += flops.attention_flops(spec.contextualizer, context)
-        logits = flops.logit_flops(width, products, frozen=False)
+        position = flops.forward_position_flops(spec.contextualizer, context)
         grid, scored = self._sample.valid.size, int(self._sample.valid.sum())
-        forward = (grid * position + scored * logits) * flops.FORWARD / flops.TRAINING
+        forward = grid * position + scored * flops.FORWARD * products * width
         if spec.stage == 1:
             items = torch.arange(module.model.n_items, device=module.device)
             forward += module.model.embedder.forward_flops(items)

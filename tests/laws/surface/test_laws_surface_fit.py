@@ -243,7 +243,7 @@ def test_predictions_carry_the_refits_spread(planted_surface: Make) -> None:
 
 def test_rows_are_plain_json_and_name_every_part(planted_surface: Make, tmp_path: Any) -> None:
     runs, _ = planted_surface()
-    floors = {"validation": {"markov": {"cross_entropy": 0.1}}}
+    floors = {"validation": {"all": {"markov": {"cross_entropy": 0.1}}}}
     rows = surface_fits(runs, floors, [LOSS], resamples=20)
     write_laws({"surface": {"surface": rows}}, tmp_path)
     assert set(rows[0]["parts"]) == set(PARTS)

@@ -1,7 +1,8 @@
 """Unpacking a zip archive safely: named members only, each checked, all of them or none.
 
 Choices: an archive that holds any name pointing outside the folder is refused as a whole, also
-if that member is not wanted; sizes are bounded before and while a member is read.
+if that member is not wanted; sizes are bounded while a member is copied, in pieces; a member of
+no known hash is bounded and checked by the archive's own CRC only.
 """
 
 from __future__ import annotations
@@ -10,36 +11,76 @@ import hashlib
 import stat
 import tempfile
 import zipfile
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from behavior_scaling.data.errors import DataError
 
 LARGEST = 1 << 30  # bytes of an unpacked member
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)  # raised while a zip is read
+_PIECE = 1 << 20
 
 
-def unpack(archive: Path, members: Mapping[str, str], folder: Path) -> None:
+def unpack(
+    archive: Path, members: Mapping[str, str | None], folder: Path, largest: int = LARGEST
+) -> None:
     """Write some members of a zip archive into a folder, under their last names.
 
     Args:
         archive: the zip file.
-        members: name within the archive to SHA-256.
+        members: name within the archive to SHA-256; None where nobody has it.
         folder: made if absent; files of those names are replaced.
+        largest: bytes that a member may have.
 
     Raises:
         DataError: no zip file; a name in it is absolute, climbs out or is a link; a member is
             missing, doubled, too large or altered; or the folder cannot be written.
     """
+    with _opened(archive) as opened, _temporary(folder) as temporary:
+        for name, sha256 in members.items():
+            _copy(opened, name, sha256, temporary / PurePosixPath(name).name, largest)
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in sorted(temporary.iterdir()):
+            file.replace(folder / file.name)
+
+
+def only_member(archive: Path, suffix: str) -> str:
+    """Name of the one member that ends with `suffix`.
+
+    Raises:
+        DataError: no safe zip file, or it holds none or several of them.
+    """
+    with _opened(archive) as opened:
+        found = [name for name in opened.namelist() if name.endswith(suffix)]
+    if len(found) != 1:
+        raise DataError(f"{archive}: holds {len(found)} members that end with {suffix}, not one")
+    return found[0]
+
+
+@contextmanager
+def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(archive) as opened:
             _refuse_unsafe(opened, archive)
-            contents = {
-                PurePosixPath(name).name: _read(opened, name, sha256, archive)
-                for name, sha256 in members.items()
-            }
-    except zipfile.BadZipFile as error:
+            yield opened
+    except DAMAGED as error:
         raise DataError(f"{archive}: not a readable zip archive: {error}; fetch it again") from None
-    _write(contents, folder)
+
+
+@contextmanager
+def _temporary(folder: Path) -> Iterator[Path]:
+    """A folder beside `folder`, so that a full disk leaves nothing in it."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as name:
+            yield Path(name)
+    except OSError as error:
+        raise DataError(
+            f"{folder}: could not be written: {error.strerror or error}; make room or choose "
+            f"another folder"
+        ) from error
 
 
 def _refuse_unsafe(opened: zipfile.ZipFile, archive: Path) -> None:
@@ -53,31 +94,22 @@ def _refuse_unsafe(opened: zipfile.ZipFile, archive: Path) -> None:
             )
 
 
-def _read(opened: zipfile.ZipFile, name: str, sha256: str, archive: Path) -> bytes:
+def _copy(
+    opened: zipfile.ZipFile, name: str, sha256: str | None, target: Path, largest: int
+) -> None:
+    archive = opened.filename
     found = [info for info in opened.infolist() if info.filename == name]
     if len(found) != 1:
         raise DataError(f"{archive}: holds {len(found)} members named {name!r}, not one")
-    with opened.open(found[0]) as member:
-        content = member.read(LARGEST + 1)
-    if len(content) > LARGEST:
-        raise DataError(f"{archive}: member {name!r} unpacks to more than {LARGEST} bytes")
-    actual = hashlib.sha256(content).hexdigest()
-    if actual != sha256:
-        raise DataError(f"{archive}: member {name!r} has SHA-256 {actual}, not {sha256}")
-    return content
-
-
-def _write(contents: Mapping[str, bytes], folder: Path) -> None:
-    """Write files under temporary names first, so that a full disk leaves none of them."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".unpack.") as temporary:
-            for name, content in contents.items():
-                (Path(temporary) / name).write_bytes(content)
-            for name in contents:
-                (Path(temporary) / name).replace(folder / name)
-    except OSError as error:
+    digest, size = hashlib.sha256(), 0
+    with opened.open(found[0]) as member, target.open("wb") as file:
+        while piece := member.read(_PIECE):
+            size += len(piece)
+            if size > largest:
+                raise DataError(f"{archive}: member {name!r} unpacks to more than {largest} bytes")
+            digest.update(piece)
+            file.write(piece)
+    if sha256 is not None and digest.hexdigest() != sha256:
         raise DataError(
-            f"{folder}: could not be written: {error.strerror or error}; make room or choose "
-            f"another folder"
-        ) from error
+            f"{archive}: member {name!r} has SHA-256 {digest.hexdigest()}, not {sha256}"
+        )

@@ -21,11 +21,12 @@ from behavior_scaling.laws.table import AXES
 from behavior_scaling.report import style, tidy
 from behavior_scaling.report.figures import axis, frames, panels
 from behavior_scaling.report.inputs import Results, cells
-from behavior_scaling.report.sheet import Cell, Panel, Prose, compose
+from behavior_scaling.report.sheet import Cell, Line, Panel, Prose, compose
 from behavior_scaling.report.text import (
     LOSS,
     RECALL,
     axis_title,
+    floor_title,
     flops,
     metric_label,
     short_metric,
@@ -36,7 +37,8 @@ READING = (
     "Each mark is a cell (mean over seeds; hollow: events seen more than 4 times; star: a control, "
     "outside the correlations). "
     "ρ is Spearman's rank correlation over the cells of one budget; +1 means that the lower loss "
-    "always ranks better; p is from permutations, the number of cells stands in brackets."
+    "always ranks better; p is from permutations, the number of cells stands in brackets. Dashed "
+    "lines are trivial rules scored on the same positions."
 )
 ROW = 0.185  # inches a line of the table
 
@@ -52,7 +54,8 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
         rows = table[table["panel"] == name]
         title = axis_title(*_split(name))
         fill = partial(_scatter, rows=rows, budgets=budgets)
-        shown.append(Panel(title[0].upper() + title[1:], fill, panels.lines(rows), height=1.5))
+        lines = (*_upright_words(rows), *panels.lines(rows))
+        shown.append(Panel(title[0].upper() + title[1:], fill, lines, height=1.5))
     shown.append(_reading(table))
     sheet = [shown[i : i + 2] for i in range(0, len(shown), 2)]
     rho = table[table["kind"] == "correlation"]
@@ -83,6 +86,7 @@ def _rows(results: Results) -> list[frames.Row]:
     for name in AXES:
         for arm in results.arms(name):
             panel = f"{name}/{arm}"
+            rows += _floor_rows(results, panel)
             found = cells(results.axis_runs(name, arm), [LOSS, RECALL, "epochs"])
             for cell in found.to_dict("records"):
                 point = {"kind": "cell", "x": cell[LOSS], "y": cell[RECALL], "runs": cell["runs"]}
@@ -108,6 +112,27 @@ def _rows(results: Results) -> list[frames.Row]:
     return rows
 
 
+def _floor_rows(results: Results, panel: str) -> list[frames.Row]:
+    """The floor to beat by loss, a place along x, and those of recall@10, along y."""
+    rows: list[frames.Row] = []
+    base = {"panel": panel, "kind": "floor"}
+    to_beat = results.floor_to_beat(LOSS)
+    if to_beat:
+        rows.append(base | {"metric": LOSS, "label": to_beat[0], "x": to_beat[1]})
+    for floor, value in results.floor_values(RECALL).items():
+        rows.append(base | {"metric": RECALL, "label": floor, "y": value})
+    return rows
+
+
+def _upright_words(rows: pd.DataFrame) -> list[Line]:
+    """The name of the floor along x: beside its line it would cover marks."""
+    floors = rows[(rows["kind"] == "floor") & (rows["metric"] == LOSS)]
+    return [
+        (f"upright: {floor_title(str(row['label']))}, loss {row['x']:.3f}", style.SOFT)
+        for row in floors.to_dict("records")
+    ]
+
+
 def _split(panel: str) -> tuple[str, str]:
     name, _, arm = panel.partition("/")
     return name, arm
@@ -115,7 +140,7 @@ def _split(panel: str) -> tuple[str, str]:
 
 def _scatter(axes: Axes, rows: pd.DataFrame, budgets: list[float]) -> None:
     colours, markers = style.budget_colours(budgets), style.budget_markers(budgets)
-    labels = []
+    labels: list[tuple[float, str, Any]] = []
     for budget in budgets:
         own = rows[rows["budget"] == budget].sort_values("x")
         if own.empty:
@@ -125,6 +150,10 @@ def _scatter(axes: Axes, rows: pd.DataFrame, budgets: list[float]) -> None:
         axes.plot(controls["x"], controls["y"], "*", ms=7, mfc="white", mec=colours[budget])
         labels.append((float(own["y"].mean()), f"C = {flops(budget)}", colours[budget]))
     axes.margins(0.08)
+    floors = rows[rows["kind"] == "floor"]
+    labels += panels.draw_floors(axes, floors[floors["metric"] == RECALL])
+    for value in floors[floors["metric"] == LOSS]["x"]:
+        panels.draw_upright_floor(axes, value)
     axes.set_xlabel(metric_label(LOSS))
     axes.set_ylabel(metric_label(RECALL))
     style.margin_labels(axes, labels, gap=0.085)

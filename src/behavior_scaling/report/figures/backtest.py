@@ -38,7 +38,8 @@ READING = (
     "Every run at or above the largest budget of an axis was hidden, the joint surface fitted to "
     "the rest, and each hidden cell predicted. Bar: 90% interval of the prediction, with the "
     "cell's own noise. Full mark: the measured value lies within; hollow: outside. On the dashed "
-    "line prediction and measurement agree. CRPS: mean distance of the predicted distribution "
+    "diagonal prediction and measurement agree; level dashed lines are trivial rules scored on the "
+    "same positions. CRPS: mean distance of the predicted distribution "
     "from what was measured, on the fitted scale (log x* for optima); lower is better. Rivals: the "
     "nearest cell of the last budget left, and a line over log C."
 )
@@ -52,7 +53,7 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     """The figure and the tidy table that it draws."""
     shown = [one for one in results.backtests if one.metric in axis.METRICS]
     extra, words = ("covered", "coverage", "crps"), ("reason",)
-    table = tidy.round_significant(frames.frame(_rows(shown), extra, words))
+    table = tidy.round_significant(frames.frame(_rows(results, shown), extra, words))
     known = [one for one in shown if one.status == "converged"]
     sheet: list[list[Cell]] = []
     for name, arm in dict.fromkeys((one.axis, one.arm) for one in known):
@@ -72,7 +73,7 @@ def _name(one: Backtest) -> str:
     return frames.panel_name(one.arm, f"{one.axis} by {short_metric(one.metric)}")
 
 
-def _rows(shown: list[Backtest]) -> list[frames.Row]:
+def _rows(results: Results, shown: list[Backtest]) -> list[frames.Row]:
     rows: list[frames.Row] = []
     for one in shown:
         base = {"panel": _name(one), "arm": one.arm, "metric": one.metric, "budget": one.held_out}
@@ -85,6 +86,8 @@ def _rows(shown: list[Backtest]) -> list[frames.Row]:
                 | {"kind": "cell", "x": cell["observed"], "y": cell["predicted"]}
                 | {"y_low": cell["low"], "y_high": cell["high"], "covered": cell["covered"]}
             )
+        for floor, value in results.floor_values(one.metric).items():
+            rows.append(base | {"kind": "floor", "label": floor, "y": value})
         for name, score in one.scores.items():
             numbers = {"coverage": score["coverage"], "crps": score["crps"]}
             rows.append(base | {"kind": "score", "label": name} | numbers)
@@ -112,23 +115,25 @@ def _cell(table: pd.DataFrame, known: list[Backtest], name: str, arm: str, metri
             style.INK,
         ),
     )
-    rows = table[(table["panel"] == _name(one)) & (table["kind"] == "cell")]
-    return Panel(title, partial(_draw, rows=rows, metric=metric), lines, height=1.5, right=0.5)
+    rows = table[table["panel"] == _name(one)]
+    return Panel(title, partial(_draw, rows=rows, metric=metric), lines, height=1.5)
 
 
 def _draw(axes: Axes, rows: pd.DataFrame, metric: str) -> None:
     colour = panels.METRIC_COLOURS[metric.split("/")[-1]]
-    axes.vlines(rows["x"], rows["y_low"], rows["y_high"], color=colour, lw=1.0, zorder=2)
+    cells = rows[rows["kind"] == "cell"]
+    axes.vlines(cells["x"], cells["y_low"], cells["y_high"], color=colour, lw=1.0, zorder=2)
     for covered, face in ((1.0, colour), (0.0, "white")):
-        part = rows[rows["covered"] == covered]
+        part = cells[cells["covered"] == covered]
         axes.plot(part["x"], part["y"], "o", mec=colour, mfc=face, ls="none", zorder=3,
                   gid="covered" if covered else "missed")  # fmt: skip
-    ends = [float(rows["x"].min()), float(rows["x"].max())]
+    ends = [float(cells["x"].min()), float(cells["x"].max())]
     axes.plot(ends, ends, color=style.SOFT, lw=0.8, ls=panels.FLOOR_DASHES, zorder=1, gid="equal")
     axes.margins(0.08)
     axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.set_xlabel(f"measured {metric_label(metric).split(' ', 1)[1]}")
     axes.set_ylabel("predicted")
+    style.margin_labels(axes, panels.draw_floors(axes, rows[rows["kind"] == "floor"]))
 
 
 def _scores(known: list[Backtest]) -> Panel:

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from behavior_scaling.laws.results import Estimate
 from behavior_scaling.report import style, tidy
 from behavior_scaling.report.figures import frames, grid, marks, panels
+from behavior_scaling.report.floors import sentence
 from behavior_scaling.report.inputs import Results
 from behavior_scaling.report.joint import Critical
 from behavior_scaling.report.sheet import Cell, Line, Panel, Prose, compose
@@ -65,7 +66,7 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     ways = [one for one in results.criticals if one.metric == LOSS]
     if ways:
         sheet.append([_table(ways)])
-    words = [(READING, style.INK)]
+    words = [(text, style.INK) for text in (READING, sentence(results, (LOSS, *METRICS))) if text]
     said = [str(text) for text in table[table["kind"] == "disagreement"]["label"]]
     if said:
         text = f"Intervals that do not meet (≠), in sequences: {listing(said, 4)}."

@@ -21,6 +21,7 @@ from behavior_scaling.laws.results import Estimate
 from behavior_scaling.report import style, tidy
 from behavior_scaling.report.claims_file import load_claims
 from behavior_scaling.report.figures import axis, frames, grid, marks, panels
+from behavior_scaling.report.floors import sentence
 from behavior_scaling.report.inputs import Results
 from behavior_scaling.report.sheet import Cell, Line, Panel, Prose, compose
 from behavior_scaling.report.text import (
@@ -68,7 +69,7 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     notes = [
         str(text) for text in table[(table["kind"] == "note") & (table["panel"] == "")]["label"]
     ]
-    words = tuple((text, style.INK) for text in (*notes, READING))
+    words = tuple((text, style.INK) for text in (*notes, READING, sentence(results)) if text)
     return compose([*sheet, [Prose("How to read", words)]]), table
 
 

@@ -197,6 +197,13 @@ def draw_floors(axes: Axes, floors: pd.DataFrame) -> list[tuple[float, str, Any]
     return labels
 
 
+def draw_upright_floor(axes: Axes, value: float) -> None:
+    """A floor of the metric along x, unless it is far. Everything else must have been drawn."""
+    low, high = axes.get_xlim()
+    if low - FLOOR_REACH * (high - low) <= value <= high + FLOOR_REACH * (high - low):
+        axes.axvline(value, color=style.SOFT, lw=0.8, ls=FLOOR_DASHES, zorder=1, gid="floor")
+
+
 def draw_marks(axes: Axes, cells: pd.DataFrame, colour: Any, marker: str) -> None:
     """A mark a cell: hollow where it saw its events more than four times."""
     many = cells["epochs"] > MANY_EPOCHS

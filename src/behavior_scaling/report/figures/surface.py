@@ -43,8 +43,9 @@ X_LABELS = {
 SAME = 1e-6  # relative: a cell of the runs table and the one in the laws file
 READING = (
     "Each mark is a cell (mean over its seeds) of any axis; its bar is the surface's own 95% "
-    "interval, without the noise of a cell. On the dashed line observed and fitted agree. Hollow "
-    "marks belong to stage 2. A trend of residuals along an axis is what the surface misses. A "
+    "interval, without the noise of a cell. On the dashed diagonal observed and fitted agree; "
+    "level dashed lines are trivial rules scored on the same positions. Hollow marks belong to "
+    "stage 2. A trend of residuals along an axis is what the surface misses. A "
     "part is kept where leaving it out costs more than 4 of AICc ('kept': never up for removal); a "
     "part left out has no number, here or anywhere else."
 )
@@ -84,6 +85,8 @@ def _rows(results: Results, metric: str) -> list[frames.Row]:
                     | {"arm": arm, "budget": cell["budget"]}
                     | point
                 )
+    for floor, value in results.floor_values(metric).items():
+        rows.append(base | {"kind": "floor", "label": floor, "y": value})
     return rows + [base | {"kind": "note", "label": text} for text in _notes(surface)]
 
 
@@ -139,15 +142,17 @@ def _fit_cell(table: pd.DataFrame, metric: str, budgets: list[float]) -> Cell:
     lines: tuple[Line, ...] = panels.lines(rows)
     if not (rows["kind"] == "cell").any():
         return Prose(title, lines)
-    fill = partial(_draw_fit, rows=rows[rows["kind"] == "cell"], metric=metric, budgets=budgets)
+    fill = partial(_draw_fit, rows=rows, metric=metric, budgets=budgets)
     return Panel(title, fill, lines, height=2.0)
 
 
 def _draw_fit(axes: Axes, rows: pd.DataFrame, metric: str, budgets: list[float]) -> None:
-    labels = _draw_marks(axes, rows, budgets, bars=True)
-    ends = [float(rows[["x", "y"]].min().min()), float(rows[["x", "y"]].max().max())]
+    cells = rows[rows["kind"] == "cell"]
+    labels = _draw_marks(axes, cells, budgets, bars=True)
+    ends = [float(cells[["x", "y"]].min().min()), float(cells[["x", "y"]].max().max())]
     axes.plot(ends, ends, color=style.SOFT, lw=0.8, ls=panels.FLOOR_DASHES, zorder=1, gid="equal")
     axes.margins(0.06)
+    labels += panels.draw_floors(axes, rows[rows["kind"] == "floor"])
     axes.set_xlabel(f"fitted {metric_label(metric).split(' ', 1)[1]}")
     axes.set_ylabel("observed")
     style.margin_labels(axes, labels, gap=0.075)

@@ -1,0 +1,1 @@
+"""Synthetic worlds with a known truth: docs/worlds.md has the formulas."""
