@@ -29,6 +29,7 @@ validate(
 )
 PLACE = Layout(Path("results"), STUDY)
 FLOORS = PLACE.floors if STUDY.runs == "train" else PLACE.folder / "floors.json"
+IS_WORLD = STUDY.data.source.startswith("world-")
 N_ITEMS = known_sizes(STUDY.data, PLACE.data).n_items
 PLAN = make_plan(STUDY, N_ITEMS) if N_ITEMS else None
 

@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     path(sub, "--out", "folder of the data set")
     sub = step("floors", "data", "score trivial rules on the evaluation positions")
     path(sub, "--data", "folder of the data set")
+    path(sub, "--truth", "file that `truth` wrote, of a synthetic world", False)
     path(sub, "--out", "JSON file to write")
     sub = step("card", "card", "write the data card of a data set: Markdown, figure, CSV")
     path(sub, "--data", "folder of the data set")

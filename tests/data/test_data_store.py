@@ -91,6 +91,15 @@ def test_a_folder_of_something_else_is_not_replaced(tmp_path: Path, tables) -> N
     assert names(tmp_path) == ["d"]
 
 
+def test_what_is_left_of_prepared_data_is_replaced(tmp_path: Path, tables) -> None:
+    """Snakemake removes the declared output, meta.json, before it runs the rule again."""
+    prepare_tables(tables(LINES, 3), CONFIG, tmp_path / "d")
+    (tmp_path / "d" / "meta.json").unlink()
+
+    assert prepare_tables(tables(LINES[:-1], 3), CONFIG, tmp_path / "d").n_events == 5
+    assert names(tmp_path) == ["d"]
+
+
 def test_text_ids_are_kept_in_order_of_text(tmp_path: Path, tables) -> None:
     given = tables(LINES, 3)
     for table in (given.events, given.items):

@@ -11,7 +11,7 @@ rule fetch:
     params:
         study=STUDY_FILE,
     shell:
-        "python -m behavior_scaling fetch --config {params.study} --out {output} 2> {log}"
+        "python -m behavior_scaling fetch --config {params.study} --out {output} 2>&1 | tee {log}"
 
 
 rule prepare:
@@ -28,12 +28,13 @@ rule prepare:
         folder=PLACE.data,
     shell:
         "python -m behavior_scaling prepare --config {params.study} --raw {input.raw}"
-        " --out {params.folder} 2> {log}"
+        " --out {params.folder} 2>&1 | tee {log}"
 
 
 rule floors:
     input:
-        ancient(PLACE.data / "meta.json"),
+        data=ancient(PLACE.data / "meta.json"),
+        truth=PLACE.truth if IS_WORLD else [],
     output:
         PLACE.floors,
     log:
@@ -42,8 +43,27 @@ rule floors:
         "../../envs/analysis.yaml"
     params:
         folder=PLACE.data,
+        truth=f"--truth {PLACE.truth}" if IS_WORLD else "",
     shell:
-        "python -m behavior_scaling floors --data {params.folder} --out {output} 2> {log}"
+        "python -m behavior_scaling floors --data {params.folder} {params.truth}"
+        " --out {output} 2>&1 | tee {log}"
+
+
+rule truth:
+    input:
+        ancient(PLACE.data / "meta.json"),
+    output:
+        PLACE.truth,
+    log:
+        "results/logs/truth.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        study=STUDY_FILE,
+        folder=PLACE.data,
+    shell:
+        "python -m behavior_scaling truth --config {params.study} --data {params.folder}"
+        " --out {output} 2>&1 | tee {log}"
 
 
 rule card:
@@ -65,4 +85,4 @@ rule card:
     shell:
         "python -m behavior_scaling card --config {params.study} --data {params.folder}"
         " --floors {input.floors}"
-        " --out {params.out} 2> {log}"
+        " --out {params.out} 2>&1 | tee {log}"

@@ -39,12 +39,17 @@ def prepare(args: Namespace) -> int:
 
 
 def floors(args: Namespace) -> int:
-    """Popularity, recency, Markov and item-kNN on both evaluation splits."""
+    """Popularity, recency, Markov and item-kNN on both evaluation splits; a world's oracle."""
     from behavior_scaling.data import baselines
     from behavior_scaling.data.store import Dataset
+    from behavior_scaling.data.worlds.truth import oracle
 
     dataset = Dataset.open(args.data, verify=True)
     body = baselines.floors(dataset)
+    if args.truth:
+        for split, parts in oracle(json.loads(args.truth.read_text())).items():
+            for part, values in parts.items():
+                body[split][part]["oracle"] = values
     write_text(args.out, json.dumps(body, indent=1, allow_nan=False) + "\n")
     return 0
 

@@ -102,7 +102,7 @@ def _refuse_few(config: DataConfig, targets: dict[EvalSplit, int]) -> None:
     for name, count in targets.items():
         if count < config.least_targets:
             raise DataError(
-                f"{config.name}: the {name} split has {count:,} targets (events after the cut that "
+                f"{config.name}: the {name} split has {count:,} targets (events of it that "
                 f"have a predecessor), fewer than the {config.least_targets:,} below which metrics "
                 f"are noise: bring more events, hold out more (data.train_fraction, "
                 f"data.last_n), or lower data.least_targets knowingly"

@@ -53,6 +53,17 @@ def preparing(path: Path) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def _holds_prepared_data(path: Path, files: dict[str, str]) -> bool:
+    """Whether prepared data stand there, or what is left of them.
+
+    Snakemake removes meta.json, the declared output, before it makes it again.
+    """
+    if not path.is_dir():
+        return False
+    left = {file.name for file in path.iterdir()}
+    return META in left or (bool(left) and left <= set(files))
+
+
 def _clear_abandoned(path: Path) -> None:
     """Remove hidden folders that killed preparations of `path` have left."""
     for folder in path.parent.glob(f".{path.name}.*.part"):
@@ -103,7 +114,7 @@ def finish(folder: Path, path: Path, meta: Meta, files: dict[str, str]) -> Datas
         os.fsync(handle.fileno())
     Dataset.open(folder, verify=True)
     folder.chmod(0o755)
-    if (path / META).is_file():
+    if _holds_prepared_data(path, files):
         aside = folder.with_suffix(".old")
         path.replace(aside)
         folder.replace(path)

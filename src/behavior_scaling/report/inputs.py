@@ -31,7 +31,7 @@ from behavior_scaling.report.joint import (
     read_rows,
     read_surfaces,
 )
-from behavior_scaling.report.text import LOSS, RECALL
+from behavior_scaling.report.text import LOSS, ORACLE, RECALL
 
 __all__ = ["Origin", "ReportError", "Results", "cells", "load_results"]
 
@@ -104,7 +104,7 @@ class Results:
 
     def floor_to_beat(self, metric: str) -> tuple[str, float] | None:
         """The best floor and its value; None where no floor knows the metric."""
-        known = self.floor_values(metric)
+        known = {k: v for k, v in self.floor_values(metric).items() if k != ORACLE}
         if not known:
             return None
         best = (max if is_maximised(metric) else min)(known, key=known.__getitem__)

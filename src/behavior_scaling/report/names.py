@@ -11,5 +11,5 @@ LAWS = (
 TABLES = (
     "runs", "optima", "optima_allocation", "optima_share", "optima_batch", "optima_negatives",
     "exponents", "agreement", "failures", "claims",
-    "surface", "conventions", "critical_batch", "backtest", "choice_cost", "floors",
+    "surface", "conventions", "critical_batch", "backtest", "choice_cost", "floors", "truth",
 )  # fmt: skip

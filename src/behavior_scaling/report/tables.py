@@ -24,6 +24,7 @@ from behavior_scaling.report.inputs import CELL, Results, load_results
 from behavior_scaling.report.names import TABLES
 from behavior_scaling.report.tables_floors import floors_table
 from behavior_scaling.report.tables_joint import flat, joint_tables
+from behavior_scaling.report.tables_truth import truth_table
 from behavior_scaling.report.text import (
     LOSS,
     RECALL,
@@ -71,9 +72,12 @@ def make_tables(results_dir: Path, floors: Path | None = None) -> list[Path]:
     )
     judged = judge(results, load_claims())
     tables["claims"] = (claims_frame(judged), claims_table(judged))
-    tables |= joint_tables(results) | {"floors": floors_table(results)}
+    tables |= joint_tables(results) | {
+        "floors": floors_table(results),
+        "truth": truth_table(results),
+    }
     to_beat = sentence(results, (LOSS, RECALL, SESSION_LOSS))
-    notes = {"claims": "", "failures": "", "floors": f"Small: {SMALL}."}
+    notes = {"claims": "", "failures": "", "truth": "", "floors": f"Small: {SMALL}."}
     paths = []
     for name in TABLES:
         stem = results_dir / "tables" / name

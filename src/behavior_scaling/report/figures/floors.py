@@ -23,10 +23,10 @@ from behavior_scaling.report.text import FLOORS, count, metric_label, slice_titl
 
 TITLE = "What rules without training reach, and the best run, by slice"
 BEST = "best run"
-COLOURS = ("#8a6d00", "#029e73", "#222222", "#d55e00")
+COLOURS = ("#8a6d00", "#029e73", "#222222", "#d55e00", "#cc78bc")
 SERIES = (
     *(marks.Series(name, colour, marker)
-      for name, colour, marker in zip(FLOORS.values(), COLOURS, "v^sD", strict=True)),
+      for name, colour, marker in zip(FLOORS.values(), COLOURS, "v^sD*", strict=True)),
     marks.Series(BEST, "#0173b2", "o"),
 )  # fmt: skip
 PALE = 0.35
@@ -48,7 +48,7 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
         frames.frame(rows, ("n_positions", "n_users", "small"), ("slice",))
     )
     sheet: list[list[Cell]] = [
-        [Panel(TITLE, partial(marks.draw_key, series=SERIES), height=0.16, bare=True)]
+        [Panel(TITLE, partial(marks.draw_key, series=_shown(table)), height=0.16, bare=True)]
     ]
     for split in results.floors:
         own = table[table["panel"] == split]
@@ -58,6 +58,12 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     said = [str(text) for text in table[table["kind"] == "note"]["label"]]
     words = tuple((text, style.INK) for text in (READING, *said))
     return compose([*sheet, [Prose("How to read", words)]]), table
+
+
+def _shown(table: pd.DataFrame) -> tuple[marks.Series, ...]:
+    """The series that some row has; only a synthetic world has an oracle."""
+    names = {FLOORS.get(label, label) for label in table["label"].dropna()}
+    return tuple(one for one in SERIES if one.name in names)
 
 
 def _rows(part: Slice, metric: str) -> list[frames.Row]:
