@@ -170,13 +170,30 @@ class ObjectiveConfig(Part):
         1024, description="M: targets of the batch drawn a step, without replacement: M <= B L."
     )
     uniform: NonNegativeInt = Field(0, description="K: items drawn uniformly a step.")
-    same_sequence: Literal["mask", "keep"] = "mask"
+    same_sequence: Literal["past", "mask", "keep"] | None = Field(
+        None,
+        description="Items of a position's own sequence: past (of its history with certainty, no "
+        "others; needs corrected), mask (none) or keep; by default past, as_paper mask.",
+    )
 
     @model_validator(mode="after")
     def _some_candidates(self) -> Self:
         if self.kind != "full" and self.in_batch + self.uniform == 0:
             raise ValueError("in_batch and uniform are both 0: a position would have no negatives")
         return self
+
+    @model_validator(mode="after")
+    def _past_is_corrected(self) -> Self:
+        if self.kind == "as_paper" and self.same_sequence == "past":
+            raise ValueError("same_sequence: as_paper corrects nothing, it has mask or keep")
+        return self
+
+    def own_items(self, kind: str) -> Literal["past", "mask", "keep"]:
+        """What becomes of a sequence's own items under an objective of this kind."""
+        stated = self.same_sequence
+        if stated is None or (stated == "past" and kind == "as_paper"):
+            return "mask" if kind == "as_paper" else "past"
+        return stated
 
 
 class LearningRateRule(Part):

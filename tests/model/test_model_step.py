@@ -67,10 +67,16 @@ def _plain_loss(model: TwoPart, spec: ObjectiveSpec, batch: BatchTensors, step: 
         own = set(batch.inputs[batch.document == document].tolist())
         own |= set(batch.targets[(batch.document == document) & batch.valid].tolist())
         others = drawn - {target}
-        if spec.same_sequence == "mask" and not certain:
+        past: set[int] = set()
+        if spec.same_sequence != "keep" and not certain:
             others -= own
+        if spec.same_sequence == "past" and not certain:
+            before = batch.document[row, : column + 1] == document
+            past = set(batch.inputs[row, : column + 1][before].tolist())
+            others |= past - {target}
         chosen = torch.tensor([target, *sorted(others)])
-        scores = scale * (everything[chosen] @ states[row, column]) - log_pi[chosen]
+        correction = torch.tensor([0.0 if int(i) in past else float(log_pi[i]) for i in chosen])
+        scores = scale * (everything[chosen] @ states[row, column]) - correction
         losses.append(scores.logsumexp(0) - scores[0])
     return torch.stack(losses).mean()
 
@@ -80,15 +86,19 @@ def _gradients(model: TwoPart, loss: Tensor) -> dict[str, Tensor]:
     return dict(zip(names, torch.autograd.grad(loss, parameters), strict=True))
 
 
-@pytest.mark.parametrize("same", ["mask", "keep"])
 @pytest.mark.parametrize(
-    ("kind", "in_batch", "uniform"),
+    ("kind", "in_batch", "uniform", "same"),
     [
-        ("corrected", 9, 0),
-        ("corrected", 9, 7),
-        ("as_paper", 40, 0),
-        ("corrected", 0, V),
-        ("full", 9, 0),
+        (kind, in_batch, uniform, same)
+        for kind, in_batch, uniform in (
+            ("corrected", 9, 0),
+            ("corrected", 9, 7),
+            ("as_paper", 40, 0),
+            ("corrected", 0, V),
+            ("full", 9, 0),
+        )
+        for same in ("past", "mask", "keep")
+        if (kind, same) != ("as_paper", "past")
     ],
 )
 def test_loss_and_gradients(kind: str, in_batch: int, uniform: int, same: str) -> None:

@@ -108,6 +108,7 @@ def test_flops_agree_with_the_counter(embedder: EmbedderSpec, stage: int, object
             context=L,
             positions=ran.n_positions,
             candidates=ran.n_candidates,
+            past=False,
         ).total
 
     seeing, wanted = counted(SPEC), ours(SPEC)

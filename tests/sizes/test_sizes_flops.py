@@ -26,6 +26,7 @@ from behavior_scaling.sizes.flops import (
     flops_6dnt,
     flops_6nd,
     flops_cache,
+    logit_flops,
     nominal,
     positions_for_budget,
     vectors_are_frozen,
@@ -41,6 +42,7 @@ EMBEDDERS = [
 ]
 OBJECTIVES = [
     ObjectiveSpec("corrected", M, K, "mask"),
+    ObjectiveSpec("corrected", M, K, "past"),
     ObjectiveSpec("as_paper", M, 0, "keep"),
     ObjectiveSpec("full", M, K, "mask"),
 ]
@@ -113,7 +115,9 @@ def _frozen(model: TwoPart, stage: int) -> Tensor | None:
 
 
 @pytest.mark.parametrize("stage", [1, 2])
-@pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda spec: spec.kind)
+@pytest.mark.parametrize(
+    "objective", OBJECTIVES, ids=lambda spec: f"{spec.kind}-{spec.same_sequence}"
+)
 @pytest.mark.parametrize("embedder", EMBEDDERS, ids=lambda spec: f"{spec.kind}{spec.depth}")
 def test_executed_agrees_with_the_counter(
     embedder: EmbedderSpec, objective: ObjectiveSpec, stage: int
@@ -141,17 +145,24 @@ def test_executed_agrees_with_the_counter(
         context=L,
         positions=ran.n_positions,
         candidates=ran.n_candidates,
+        past=objective.same_sequence == "past",
     )
     assert total == pytest.approx(ours.total, rel=0.01)
     of_items = 0.0
     if stage == 1:
         of_items = 12 * _attention_width(embedder) * _pairs(ran.n_items_embedded)
     assert ours.attention > 0.01 * ours.total
-    assert batched == pytest.approx(ours.attention + of_items, rel=0.01)
+    of_past = 0.0
+    if objective.same_sequence == "past":
+        frozen_side = vectors_are_frozen(embedder, stage)
+        of_past = B * L * logit_flops(CONTEXTUALIZER.width, L, frozen=frozen_side)
+    assert batched == pytest.approx(ours.attention + of_items + of_past, rel=0.01)
 
 
 @pytest.mark.parametrize("stage", [1, 2])
-@pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda spec: spec.kind)
+@pytest.mark.parametrize(
+    "objective", OBJECTIVES, ids=lambda spec: f"{spec.kind}-{spec.same_sequence}"
+)
 @pytest.mark.parametrize("embedder", EMBEDDERS, ids=lambda spec: f"{spec.kind}{spec.depth}")
 def test_nominal_agrees_with_the_counter_where_nothing_is_shared(
     embedder: EmbedderSpec, objective: ObjectiveSpec, stage: int

@@ -110,6 +110,7 @@ def test_training_is_that_of_a_plain_loop(train, chain, spec):
             context=16,
             positions=int(batch.valid.sum()),
             candidates=result.n_candidates,
+            past=False,
         ).total
     assert norm > 0.3  # clipping did something
     assert record.counts["steps"] == len(losses)

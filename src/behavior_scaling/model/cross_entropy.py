@@ -39,6 +39,7 @@ class Terms:
     exclusions: Exclusions | None = None
     rows: Tensor | None = None  # int64 [n], candidates are these rows of a frozen table
     shards: Shards | None = None  # the processes that hold the other candidates
+    besides: Tensor | None = None  # float [P], log of a sum that enters each position's own, nats
 
 
 def cross_entropy(
@@ -46,7 +47,8 @@ def cross_entropy(
 ) -> Tensor:
     """Mean over positions of log(sum of exp scores) - score of the target, in nats.
 
-    The sum runs over the candidates and, where `target_apart` is 1, over the target besides.
+    The sum runs over the candidates and, where `target_apart` is 1, over the target besides; what
+    `besides` holds is added to it, and takes a gradient.
 
     Args:
         queries: [P, d], scaled so that a score is a plain dot product.
@@ -59,7 +61,7 @@ def cross_entropy(
         A scalar, differentiable once in queries, target_vectors and candidate_vectors.
     """
     loss: Tensor = _CrossEntropy.apply(  # type: ignore[no-untyped-call]
-        queries, target_vectors, candidate_vectors, terms
+        queries, target_vectors, candidate_vectors, terms.besides, terms
     )
     return loss
 
@@ -75,7 +77,12 @@ class _Sums:
 class _CrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, queries: Tensor, target_vectors: Tensor, candidate_vectors: Tensor, terms: Terms
+        ctx: Any,
+        queries: Tensor,
+        target_vectors: Tensor,
+        candidate_vectors: Tensor,
+        besides: Tensor | None,
+        terms: Terms,
     ) -> Tensor:
         device = queries.device.type
         wide = torch.float64 if queries.dtype == torch.float64 else torch.float32
@@ -87,15 +94,19 @@ class _CrossEntropy(torch.autograd.Function):
             if terms.target_correction is not None:
                 own += terms.target_correction[:, None]
             own *= LOG2_E
+            more = None if besides is None else besides.to(wide)[:, None] * LOG2_E
             tiles = Tiles(
                 query, candidate_vectors, terms.rows, terms.correction, terms.exclusions, kind
             )
-            work = _Work(tiles, query, own, terms)
+            work = _Work(tiles, query, own, more, terms)
             work.run(ctx.needs_input_grad[0], ctx.needs_input_grad[2])
             mean = 1 / query.shape[0]
             weight = own.sub(work.sums.top).exp2_().mul_(terms.target_apart[:, None])
             pull = weight.div_(work.sums.total).sub_(1).mul_(mean)  # d loss / d target score
-            grads: list[Tensor | None] = [None, None, None]
+            grads: list[Tensor | None] = [None, None, None, None]
+            if more is not None:
+                weight = more.sub(work.sums.top).exp2_().div_(work.sums.total)
+                grads[3] = weight.mul_(mean).view(-1)
             if work.grad_queries is not None:
                 grads[0] = work.grad_queries.mul_(mean).addcmul_(pull, target)
             if ctx.needs_input_grad[1]:
@@ -103,7 +114,7 @@ class _CrossEntropy(torch.autograd.Function):
             if work.grad_candidates is not None:
                 grads[2] = work.grad_candidates.mul_(mean).t()
             ctx.save_for_backward(*grads)
-            ctx.kinds = queries.dtype, target_vectors.dtype, candidate_vectors.dtype
+            ctx.kinds = queries.dtype, target_vectors.dtype, candidate_vectors.dtype, wide
             nats = work.sums.total.log2().add_(work.sums.top).sub_(own).mul_(math.log(2))
             return nats.mean()
 
@@ -128,10 +139,11 @@ class _Work:
         grad_candidates: [d, n] sum over positions of weight x query.
     """
 
-    def __init__(self, tiles: Tiles, query: Tensor, own: Tensor, terms: Terms):
+    def __init__(self, tiles: Tiles, query: Tensor, own: Tensor, more: Tensor | None, terms: Terms):
         self._tiles = tiles
         self._query = query
         self._own = own
+        self._more = more
         self._apart = terms.target_apart[:, None]
         self._shards = terms.shards
         self.sums = _Sums(torch.full_like(own, -math.inf), torch.zeros_like(own))
@@ -166,9 +178,13 @@ class _Work:
             for block in self._tiles.blocks():
                 scores, own = self._tiles.scores(block, chunk), self._own[block]
                 top = torch.maximum(scores.amax(1, keepdim=True), own)
+                if self._more is not None:
+                    top = torch.maximum(top, self._more[block])
                 weights = scores.sub_(top).exp2_()
                 total = weights.sum(1, keepdim=True)
                 total.addcmul_(own.sub(top).exp2_(), self._apart[block])
+                if self._more is not None:
+                    total += self._more[block].sub(top).exp2_()
                 self.sums.top[block], self.sums.total[block] = top, total
                 share = total.reciprocal()
                 narrow = weights.to(self._tiles.kind)
@@ -203,8 +219,12 @@ class _Work:
         if self._shards is not None:
             self._shards.merge(self.sums.top, self.sums.total)
         top = torch.maximum(self.sums.top, self._own)
+        if self._more is not None:
+            top = torch.maximum(top, self._more)
         self.sums.total *= self.sums.top.sub(top).exp2_()
         self.sums.total += self._own.sub(top).exp2_().mul_(self._apart)
+        if self._more is not None:
+            self.sums.total += self._more.sub(top).exp2_()
         self.sums.top = top
 
     def _weigh(self) -> None:

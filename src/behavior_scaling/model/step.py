@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from behavior_scaling.model.objective import Objective, Sequences
+from behavior_scaling.model.own_past import own_past
 from behavior_scaling.model.two_part import TwoPart
 
 
@@ -90,7 +91,12 @@ def step_loss(
     n_inputs, n_targets = inputs.shape[0], targets.shape[0]
     past, future = gathered[:n_inputs], gathered[n_inputs : n_inputs + n_targets]
     states = model.states(past.view(*batch.inputs.shape, -1), batch.document, batch.events)
-    queries = states.view(-1, states.shape[-1]).index_select(0, scored) * model.scale()
+    grid = states * model.scale()  # [B, L, d]
+    queries = grid.view(-1, grid.shape[-1]).index_select(0, scored)
+    own = None
+    if objective.scores_past:
+        met = past.view_as(grid)
+        own = own_past(grid, met, batch.inputs, batch.targets, batch.document, scored)
     loss = objective.loss(
         queries,
         targets,
@@ -98,6 +104,7 @@ def step_loss(
         candidates,
         vectors if table else gathered[n_inputs + n_targets :],
         _sequences(batch, targets, scored),
+        past=own,
         table=frozen_catalogue is not None and not candidates.everything,
     )
     return StepResult(

@@ -85,7 +85,7 @@ class ObjectiveSpec:
     kind: ObjectiveKind
     in_batch: int  # M
     uniform: int  # K
-    same_sequence: Literal["mask", "keep"]
+    same_sequence: Literal["past", "mask", "keep"]
 
 
 @dataclass(frozen=True)

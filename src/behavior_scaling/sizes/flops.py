@@ -6,7 +6,7 @@ its input needs no gradient. These are exact, because norms have no parameters a
 biases. Attention is counted with the full L^2 (12 L d a position and layer) although half of it
 is masked; logits with M + K candidates, before duplicates merge. Norms, activations, softmax,
 gathers, the weighted mean of codes and the optimizer are not counted (nor are they by PyTorch's
-counter).
+counter). Where a position is scored against its own past, the full L counts, as in attention.
 
 What needs no gradient: the fixed codes, so the first QKV of a transformer embedder, the first
 MLP matrix of an 'mlp' one or of a 'tabtransformer' of depth 0, the e x d matrix of the others at
@@ -86,11 +86,12 @@ def nominal(
     extra = n_items if objective.kind == "full" else objective.uniform
     items = 0.0 if frozen else 1 + extra / (batch * context)
     candidates = candidates_drawn(objective, n_items)
+    past = context if scores_past(objective, n_items) else 0
     return Flops(
         embedder=items * item_flops(embedder, width, tokens),
         contextualizer=position_flops(contextualizer, frozen=frozen),
         attention=attention_flops(contextualizer, context),
-        logits=logit_flops(width, candidates, frozen=frozen),
+        logits=logit_flops(width, candidates + past, frozen=frozen),
     )
 
 
@@ -103,6 +104,7 @@ def executed(
     context: int,
     positions: int,
     candidates: int,
+    past: bool,
 ) -> Flops:
     """FLOPs of one step, from what ran.
 
@@ -114,12 +116,14 @@ def executed(
         context: L.
         positions: positions scored.
         candidates: distinct candidates in the step (the target's own score is not a matmul).
+        past: whether every place of the grid was scored against its row (scores_past).
     """
     return Flops(
         embedder=embedder,
         contextualizer=grid * position_flops(contextualizer, frozen=frozen),
         attention=grid * attention_flops(contextualizer, context),
-        logits=positions * logit_flops(contextualizer.width, candidates, frozen=frozen),
+        logits=positions * logit_flops(contextualizer.width, candidates, frozen=frozen)
+        + (grid * logit_flops(contextualizer.width, context, frozen=frozen) if past else 0),
     )
 
 
@@ -171,6 +175,11 @@ def vectors_are_frozen(embedder: EmbedderSpec, stage: int) -> bool:
 def takes_everything(objective: ObjectiveSpec, n_items: int) -> bool:
     """Whether every item is a candidate with certainty: `full`, or K = V."""
     return objective.kind == "full" or objective.uniform == n_items
+
+
+def scores_past(objective: ObjectiveSpec, n_items: int) -> bool:
+    """Whether a position is scored against its own past besides the step's candidates."""
+    return objective.same_sequence == "past" and not takes_everything(objective, n_items)
 
 
 def candidates_drawn(objective: ObjectiveSpec, n_items: int) -> int:

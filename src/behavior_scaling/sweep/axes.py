@@ -156,7 +156,7 @@ def negatives(study: Study, maker: CellMaker) -> tuple[list[Cell], list[LeftOut]
     axis = study.axes.negatives
     if axis is None:
         return cells, left
-    same = study.objective.same_sequence
+    same = study.objective.own_items(axis.kind)
     arms = [("uniform", k, axis.in_batch, k) for k in axis.uniform]
     arms += [("popular", m, m, 0) for m in axis.popular]
     for budget in axis.budgets:

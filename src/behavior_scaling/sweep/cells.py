@@ -93,7 +93,8 @@ class CellMaker:
     def stage1_objective(self) -> ObjectiveSpec:
         """The study's stage-1 objective."""
         part = self.study.objective
-        return ObjectiveSpec(part.kind, part.in_batch, part.uniform, part.same_sequence)
+        own = part.own_items(part.kind)
+        return ObjectiveSpec(part.kind, part.in_batch, part.uniform, own)
 
     def positions(
         self,

@@ -110,6 +110,7 @@ class RunModule(LightningModule):
             context=self.spec.data.context,
             positions=result.n_positions,
             candidates=result.n_candidates,
+            past=self.objective.scores_past,
         ).total
 
     def configure_gradient_clipping(
