@@ -28,6 +28,8 @@ def world(seed: int = 0, n_users: int = 50) -> Tables:
             "user_id": rng.integers(n_users, size=1500),
             "item_id": rng.integers(N_ITEMS, size=1500),
             "timestamp": rng.integers(400, size=1500),
+            "amount": rng.lognormal(size=1500),
+            "channel": rng.choice(["web", "shop", "fair"], size=1500),
         }
     )
     items = pd.DataFrame(
@@ -37,30 +39,35 @@ def world(seed: int = 0, n_users: int = 50) -> Tables:
             "name": [f"thing number {k}" for k in range(N_ITEMS)],
         }
     )
-    return Tables(events, items, FeatureSchema((("price", "numeric"), ("name", "text"))))
+    features = (("amount", "numeric"), ("channel", "categorical"))
+    return Tables(events, items, FeatureSchema((("price", "numeric"), ("name", "text")), features))
 
 
 def prepare(tables: Tables, folder: Path) -> Dataset:
     return prepare_tables(tables, DataConfig(least_targets=0, source="world", tokens=8), folder)
 
 
+def cut(times: np.ndarray, fraction: float) -> int:
+    return cut_time(lambda: iter((times,)), len(times), fraction)
+
+
 def test_cut_time_by_hand() -> None:
     times = np.array([9, 1, 5, 7, 3])
 
-    assert cut_time(times, 0.5) == 5  # int(2.5) = 2 events before the third in order
-    assert cut_time(times, 0.8) == 9
+    assert cut(times, 0.5) == 5  # int(2.5) = 2 events before the third in order
+    assert cut(times, 0.8) == 9
 
 
 def test_ties_never_straddle_the_cut() -> None:
     times = np.array([1, 2, 2, 2, 2, 3])
 
-    assert cut_time(times, 0.5) == 2  # one event is before, not three
-    assert (times < cut_time(times, 0.9)).sum() == 5
+    assert cut(times, 0.5) == 2  # one event is before, not three
+    assert (times < cut(times, 0.9)).sum() == 5
 
 
 def test_a_cut_without_train_events_is_refused() -> None:
     with pytest.raises(DataError, match="no event is earlier than the cut-off 4"):
-        cut_time(np.array([4, 4, 4, 9]), 0.5)
+        cut(np.array([4, 4, 4, 9]), 0.5)
 
 
 def test_split_codes_by_hand() -> None:
@@ -91,9 +98,9 @@ def test_each_user_after_the_cut_is_in_one_half(tmp_path: Path) -> None:
 
 
 def shuffled_after(tables: Tables, t1: int) -> Tables:
-    """The same events up to t1; later ones get other users and items, and other times after t1.
+    """The same events up to t1; later ones get other users, items, features and times after t1.
 
-    Each of the three is mapped one to one, so that no line comes to repeat another.
+    Users, items and times are mapped one to one, so that no line comes to repeat another.
     """
     rng = np.random.default_rng(1)
     events = tables.events.copy()
@@ -101,6 +108,8 @@ def shuffled_after(tables: Tables, t1: int) -> Tables:
     for name in ("user_id", "item_id"):
         other = rng.permutation(events[name].max() + 1)
         events.loc[late, name] = other[events.loc[late, name]]
+    events.loc[late, "amount"] *= 1000
+    events.loc[late, "channel"] = "later " + events.loc[late, "channel"]
     span = events["timestamp"].max() + 1 - t1
     later = np.concatenate(([0], 1 + rng.permutation(10 * span)[: span - 1]))
     events.loc[late, "timestamp"] = t1 + later[events.loc[late, "timestamp"] - t1]
@@ -122,6 +131,11 @@ def test_nothing_after_the_cut_reaches_training(tmp_path: Path) -> None:
         assert np.array_equal(getattr(one, name), getattr(other, name)), name
     for fact in ("n_train", "unique_positions", "unigram_entropy", "vocabulary"):
         assert getattr(one.meta, fact) == getattr(other.meta, fact), fact
+    for name in ("offsets", "codes", "weights"):
+        first, second = (getattr(d.event_columns(), name) for d in (one, other))
+        assert np.array_equal(first, second), name
+    seen = [d.event_columns().levels[d.split == 0] for d in (one, other)]
+    assert np.array_equal(*seen)
     for name in ("items", "times"):
         first, second = (getattr(d, name)[d.split == 0] for d in (one, other))
         assert np.array_equal(first, second), name

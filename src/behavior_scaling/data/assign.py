@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from behavior_scaling.config_parts import DataConfig
 from behavior_scaling.data.errors import DataError
 from behavior_scaling.data.npy import NpyWriter, pieces
-from behavior_scaling.data.split import cut_time_of, last_codes, split_codes, with_context
+from behavior_scaling.data.split import cut_time, last_codes, split_codes, with_context
 from behavior_scaling.data.store import SPLIT_CODES, TRAIN, EvalSplit
 
 EVAL_SPLITS: tuple[EvalSplit, ...] = ("validation", "test")
@@ -60,7 +60,7 @@ def assign_splits(
     times = folder / "times.npy"
     t1 = None
     if config.split == "time":
-        t1 = cut_time_of(lambda: pieces(times), int(offsets[-1]), config.train_fraction)
+        t1 = cut_time(lambda: pieces(times), int(offsets[-1]), config.train_fraction)
     held = 1 if config.split == "leave_one_out" else config.last_n
     counts, lengths = np.zeros(n_items, np.int64), np.zeros(len(offsets) - 1, np.int64)
     targets = dict.fromkeys(EVAL_SPLITS, 0)

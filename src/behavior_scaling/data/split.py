@@ -27,21 +27,19 @@ _BUCKETS = 1 << 16
 Ints = NDArray[np.int64]
 
 
-def cut_time(times: Ints, fraction: float) -> int:
+def cut_time(pieces: Callable[[], Iterator[Ints]], count: int, fraction: float) -> int:
     """The time t1 of the event that `fraction` of all events precede in order of time.
 
-    At most that share of the events is then strictly before t1: fewer where times are equal.
+    At most that share of the events is then strictly before t1: fewer where times are equal. The
+    order statistic is found among ever narrower ranges of time, by counting.
+
+    Args:
+        pieces: gives the times, unix seconds, in pieces; called as often as it takes.
+        count: how many there are.
+        fraction: the share.
 
     Raises:
         DataError: no event is strictly before t1.
-    """
-    return cut_time_of(lambda: iter((times,)), len(times), fraction)
-
-
-def cut_time_of(pieces: Callable[[], Iterator[Ints]], count: int, fraction: float) -> int:
-    """As cut_time, for `count` times that are read in pieces, as often as it takes.
-
-    The order statistic is found among ever narrower ranges of time, by counting.
     """
     wanted = int(fraction * count)
     low = earliest = min(int(piece.min()) for piece in pieces())
