@@ -94,7 +94,8 @@ def _spec(
     study, data = load_study(STUDY), dataset.data_spec()
     contextualizer = ContextualizerSpec("transformer", shape.width, shape.layers, shape.heads)
     asked = study.objective
-    objective = ObjectiveSpec(asked.kind, asked.in_batch, asked.uniform, asked.own_items(asked.kind))
+    own = asked.own_items(asked.kind)
+    objective = ObjectiveSpec(asked.kind, asked.in_batch, asked.uniform, own)
     cost = nominal(
         embedder, contextualizer, objective, stage=1, batch=BATCH,
         context=data.context, tokens=data.tokens, n_items=dataset.n_items,
