@@ -92,5 +92,4 @@ if PLAN is not None:
     else:
 
         include: "workflow/rules/archive.smk"
-
     include: "workflow/rules/analysis.smk"
