@@ -73,11 +73,36 @@ def peers(found: Found) -> Iterator[Row]:
                 yield f"training, {shape}, {name}", rate, base, f"{ratio:.2f}x"
 
 
+def engines(found: Found) -> Iterator[Row]:
+    """The engine of preparation against another."""
+    medians = {n: sorted(run["seconds"] for run in runs)[1] for n, runs in found.items()}
+    ours, other = medians["duckdb"], medians["polars"]
+    yield "join and sort, duckdb", f"{ours:.1f} s", f"polars: {other:.1f} s", f"{other / ours:.1f}x"
+
+
+def preparation(found: Found) -> Iterator[Row]:
+    """Events a second and memory."""
+    for row in found:
+        rate = f"{row['events_a_second'] / 1e6:.2f}M events/s, {row['peak_gib']:.2f} GiB"
+        yield f"preparation, {row['events']:,} events", rate, "", "at least 1M/s, at most 4 GiB"
+
+
+def worlds(found: Found) -> Iterator[Row]:
+    """Events drawn, and the entropy."""
+    for row in found:
+        what = f"{row['world']} given {row['given']}"
+        rate = f"{row['drawn'] / 1e6:.1f}M events/s drawn, H = {row['mean']:.3f} nats"
+        yield what, rate, "", "at least 1M/s"
+
+
 READERS: dict[str, Callable[[Found], Iterator[Row]]] = {
     "shapes": shapes,
     "loss": loss,
     "throughput": start_up,
     "ranking": ranking,
+    "engines": engines,
+    "preparation": preparation,
+    "worlds": worlds,
     "peers": peers,
 }
 

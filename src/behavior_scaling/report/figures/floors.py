@@ -19,7 +19,7 @@ from behavior_scaling.report.figures import axis, frames, marks
 from behavior_scaling.report.floors import SMALL, Slice, best_run, slices
 from behavior_scaling.report.inputs import Results
 from behavior_scaling.report.sheet import Cell, Panel, Prose, compose
-from behavior_scaling.report.text import FLOORS, count, metric_label, slice_title
+from behavior_scaling.report.text import FLOORS, compact, count, metric_label, slice_title
 
 TITLE = "What rules without training reach, and the best run, by slice"
 BEST = "best run"
@@ -103,7 +103,8 @@ def _draw(axes: Axes, rows: pd.DataFrame, metric: str) -> None:
                 alpha=PALE if pale else 1, zorder=4 if row["kind"] == "best" else 3,
                 gid=row["kind"],
             )  # fmt: skip
-        size = f"{count(own['n_positions'].max())}, {count(own['n_users'].max())} users"
+        positions, users = (_size(own[name].max()) for name in ("n_positions", "n_users"))
+        size = f"{positions}, {users} users"
         labels.append((float(place), size, style.FAINT if pale else style.SOFT))
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.yaxis.set_major_locator(FixedLocator(list(range(len(names)))))
@@ -115,6 +116,11 @@ def _draw(axes: Axes, rows: pd.DataFrame, metric: str) -> None:
     axes.margins(x=0.06)
     axes.set_xlabel(metric_label(metric).split(" ", 1)[1])
     style.margin_labels(axes, labels)
+
+
+def _size(value: float) -> str:
+    """A count that fits beside a panel."""
+    return compact(float(f"{value:.3g}")) if value >= 1e5 else count(value)
 
 
 def _series(rule: str) -> marks.Series:
