@@ -419,3 +419,10 @@ def test_the_mirror_holds_the_events_users_and_items_that_are_stated(tmp_path: P
     assert load(raw, tmp_path, "SELECT count(*) FROM events ANTI JOIN items USING (item_id)") == [
         (0,)
     ]
+
+
+def test_only_the_prepared_tables_have_known_counts() -> None:
+    own = git_activity.GitActivity(DataConfig(source="git-activity", clones=(".",))).info
+
+    assert (own.n_events, own.n_users, own.n_items) == (None, None, None)
+    assert git_activity.GitActivity(DataConfig(source="git-activity")).info.n_items == 261_890

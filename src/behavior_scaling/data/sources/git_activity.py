@@ -14,6 +14,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from behavior_scaling.config_parts import DataConfig
@@ -59,6 +60,11 @@ class GitActivity:
 
     def __init__(self, config: DataConfig) -> None:
         self._clones = tuple(Path(clone).expanduser() for clone in config.clones)
+        if self._clones:  # the counts are those of the prepared tables
+            version = f"{len(self._clones)} clones"
+            self.info = replace(
+                self.info, version=version, n_events=None, n_users=None, n_items=None
+            )
 
     def fetch(self, cache: Path, mirror: Path | None) -> Path:
         """Derive the tables of the configured clones, or get the mirror's; see Source.fetch."""
