@@ -24,6 +24,7 @@ import yaml
 
 from behavior_scaling.config import load_study
 from behavior_scaling.layout import Layout
+from behavior_scaling.sweep.plan import make_plan
 
 ROOT = Path(__file__).parents[2]
 STUDY: dict[str, Any] = {
@@ -179,8 +180,9 @@ def test_a_changed_setting_trains_parents_and_their_children_in_one_call(study: 
     write_study(study, more)
     planned = re.search(r"^train +(\d+)$", run(study, "--dry-run"), re.MULTILINE)
     assert planned is not None
-    bundles = list((study / "results" / "tiny" / "bundles").glob("*.json"))
-    assert int(planned[1]) == len(bundles)
+    plan = make_plan(load_study(study / "config" / "tiny.yaml"), 1682)
+    assert {cell.stage for bundle in plan.bundles for cell in bundle.cells} == {1, 2}
+    assert int(planned[1]) == len(plan.bundles)
 
 
 def test_shuffled_dates_train_nothing(study: Path) -> None:

@@ -2,7 +2,7 @@
 
 Choices: a fitted E is held against the entropy only where the loss is one over the whole catalogue
 (the restored one is); against the oracle on the same validation positions, whose own draw moves
-both, and against the entropy over fresh events. Other data have no truth: the table is empty.
+both, and against the entropy over fresh events. Other data have no truth, which the table says.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import pandas as pd
 
 from behavior_scaling.report.floors import best_run
 from behavior_scaling.report.inputs import Results
-from behavior_scaling.report.text import FLOORS, LOSS, ORACLE, three_decimals
+from behavior_scaling.report.text import FLOORS, LOSS, ORACLE, number, three_decimals
 
-COLUMNS = ["quantity", "value", "low", "high", "standard_error", "status", "reason"]
-HEADS = ["quantity", "nats", "95% interval or s.e.", "status"]
+COLUMNS = ["quantity", "value", "low", "high", "standard_error", "epochs", "status", "reason"]
+HEADS = ["quantity", "nats", "95% interval or s.e.", "epochs", "status"]
 Row = dict[str, Any]
 
 
@@ -25,7 +25,10 @@ def truth_table(results: Results) -> tuple[pd.DataFrame, pd.DataFrame]:
     rules = results.floors.get("validation", {}).get("all", {})
     rows = list(_rows(results, rules[ORACLE])) if ORACLE in rules else []
     frame = pd.DataFrame(rows, columns=COLUMNS)
-    return frame, pd.DataFrame([_words(row) for row in rows], columns=HEADS)
+    said = [_words(row) for row in rows] or [
+        _words({"quantity": "no truth is known of these data"})
+    ]
+    return frame, pd.DataFrame(said, columns=HEADS)
 
 
 def _rows(results: Results, truth: dict[str, float | int | None]) -> list[Row]:
@@ -56,7 +59,7 @@ def _rows(results: Results, truth: dict[str, float | int | None]) -> list[Row]:
         )
     run = best_run(results)
     if run is not None:
-        rows.append({"quantity": "best run", "value": run[LOSS]})
+        rows.append({"quantity": "best run", "value": run[LOSS], "epochs": run["epochs"]})
     floor = results.floor_to_beat(LOSS)
     if floor is not None:
         rows.append({"quantity": f"best floor ({FLOORS[floor[0]]})", "value": floor[1]})
@@ -72,4 +75,5 @@ def _words(row: Row) -> Row:
         interval = f"± {error:.4f}"
     said = (None if value is None else three_decimals(value)) or "–"
     status = ": ".join(text for text in (row.get("status"), row.get("reason")) if text)
-    return dict(zip(HEADS, (row["quantity"], said, interval, status or "–"), strict=True))
+    epochs = number(row["epochs"]) if "epochs" in row else "–"
+    return dict(zip(HEADS, (row["quantity"], said, interval, epochs, status or "–"), strict=True))
