@@ -25,6 +25,7 @@ from behavior_scaling.config_parts import (
     PositiveFloat,
     PositiveInt,
     Share,
+    by_path,
 )
 
 
@@ -210,11 +211,8 @@ def parse_study(raw: Any, where: str, folder: Path | None = None) -> Study:
     try:
         return Study.model_validate(raw, context={"folder": folder})
     except ValidationError as error:
-        lines = [
-            f"  {'.'.join(str(part) for part in item['loc']) or 'study'}: {item['msg']}"
-            for item in error.errors()
-        ]
-        raise ConfigError(f"{where}: this study cannot be used:\n" + "\n".join(lines)) from None
+        said = by_path(error, "study")
+        raise ConfigError(f"{where}: this study cannot be used:\n{said}") from None
 
 
 def study_schema() -> dict[str, Any]:

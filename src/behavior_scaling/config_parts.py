@@ -12,6 +12,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -32,6 +33,14 @@ class Part(BaseModel):
     """A part of a study: frozen, no unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def by_path(error: ValidationError, whole: str) -> str:
+    """Every problem of a YAML file on a line of its own, by the key's path; `whole` has none."""
+    return "\n".join(
+        f"  {'.'.join(str(part) for part in item['loc']) or whole}: {item['msg']}"
+        for item in error.errors()
+    )
 
 
 class WorldConfig(Part):

@@ -122,3 +122,8 @@ def test_without_a_mirror_it_is_downloaded_into_the_cache(
 
     address = "https://files.grouplens.org/datasets/movielens/ml-1m.zip"
     assert asked == [("ml-1m", address, None, tmp_path / "ml-1m", "ml-1m.zip")]
+
+
+def test_a_variant_is_refused() -> None:
+    with pytest.raises(DataError, match="ml-1m has no variants: leave out 'small'"):
+        MovieLens1m(DataConfig(source="ml-1m", variant="small"))

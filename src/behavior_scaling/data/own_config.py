@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import yaml
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
-from behavior_scaling.config_parts import Part
+from behavior_scaling.config_parts import Part, by_path
 from behavior_scaling.data.errors import DataError
 from behavior_scaling.data.tables import EventKind, FeatureSchema, ItemKind
 
@@ -197,11 +197,8 @@ def parse_description(text: str, where: str) -> Description:
     try:
         return Description.model_validate(raw)
     except ValidationError as error:
-        lines = [
-            f"  {'.'.join(str(part) for part in item['loc'])}: {item['msg']}"
-            for item in error.errors()
-        ]
-        raise DataError(f"{where}: this description cannot be used:\n" + "\n".join(lines)) from None
+        said = by_path(error, "description")
+        raise DataError(f"{where}: this description cannot be used:\n{said}") from None
 
 
 def _check_names(features: dict[str, Any]) -> None:

@@ -7,19 +7,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from behavior_scaling.config_parts import DataConfig
-from behavior_scaling.data.sources.archive import unpack
 from behavior_scaling.data.sources.base import SourceInfo
-from behavior_scaling.data.sources.movielens import CITATION, LICENCE, fetch_zip, load_movies
+from behavior_scaling.data.sources.movielens import CITATION, LICENCE, MovieLensZip
 from behavior_scaling.data.sources.staging import delimited
-from behavior_scaling.data.tables import Tables
 
 MEMBERS = ("ml-32m/ratings.csv", "ml-32m/movies.csv")
 RATINGS = {"userId": "BIGINT", "movieId": "BIGINT", "rating": "DOUBLE", "timestamp": "BIGINT"}
 MOVIES = {"movieId": "BIGINT", "title": "VARCHAR", "genres": "VARCHAR"}
 
 
-class MovieLens32m:
+class MovieLens32m(MovieLensZip):
     """Ratings of 87,585 movies by 200,948 users, January 1995 to October 2023 (its README)."""
 
     info = SourceInfo(
@@ -32,19 +29,13 @@ class MovieLens32m:
         schema="https://files.grouplens.org/datasets/movielens/ml-32m-README.html",
     )
 
-    def __init__(self, config: DataConfig) -> None: ...
+    members = MEMBERS
 
-    def fetch(self, cache: Path, mirror: Path | None) -> Path:
-        """Get the zip archive; see Source.fetch."""
-        return fetch_zip(self.info, cache, mirror)
-
-    def load(self, raw: Path, work: Path) -> Tables:
-        """Read the archive; see Source.load."""
-        unpack(raw, dict.fromkeys(MEMBERS), work)
-        ratings, movies = (work / Path(member).name for member in MEMBERS)
+    def ratings(self, file: Path) -> str:
+        """See MovieLensZip."""
         named = 'SELECT userId AS "user", movieId AS movie, rating, timestamp AS time'
-        return load_movies(
-            (ratings, f"({named} FROM {delimited(ratings, RATINGS)})"),
-            (movies, f"(SELECT movieId AS movie, * FROM {delimited(movies, MOVIES)})"),
-            work,
-        )
+        return f"({named} FROM {delimited(file, RATINGS)})"
+
+    def movies(self, file: Path) -> str:
+        """See MovieLensZip."""
+        return f"(SELECT movieId AS movie, * FROM {delimited(file, MOVIES)})"

@@ -8,9 +8,13 @@ are not read: people add them long after a movie's first rating, so they would t
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 
+from behavior_scaling.config_parts import DataConfig
 from behavior_scaling.data.engine import parquet
+from behavior_scaling.data.errors import DataError
+from behavior_scaling.data.sources.archive import unpack
 from behavior_scaling.data.sources.base import SourceInfo
 from behavior_scaling.data.sources.download import find_in_mirror, retrieve
 from behavior_scaling.data.sources.staging import stage
@@ -26,11 +30,35 @@ SCHEMA = FeatureSchema(
 )
 
 
-def fetch_zip(info: SourceInfo, cache: Path, mirror: Path | None) -> Path:
-    """The release's zip archive, out of the mirror or from GroupLens; see Source.fetch."""
-    file_name = f"{info.name}.zip"
-    found = find_in_mirror(mirror, (file_name, f"{info.name}/{file_name}"))
-    return found or retrieve(info.name, info.origin, info.sha256, cache / info.name, file_name)
+class MovieLensZip(ABC):
+    """A release that GroupLens ships as one zip archive; releases differ in their files' format."""
+
+    info: SourceInfo
+    members: tuple[str, str]  # ratings, movies
+
+    def __init__(self, config: DataConfig) -> None:
+        if config.variant is not None:
+            raise DataError(f"{self.info.name} has no variants: leave out {config.variant!r}")
+
+    def fetch(self, cache: Path, mirror: Path | None) -> Path:
+        """The zip archive, out of the mirror or from GroupLens; see Source.fetch."""
+        name, file_name = self.info.name, f"{self.info.name}.zip"
+        found = find_in_mirror(mirror, (file_name, f"{name}/{file_name}"))
+        return found or retrieve(name, self.info.origin, self.info.sha256, cache / name, file_name)
+
+    def load(self, raw: Path, work: Path) -> Tables:
+        """Read the archive; see Source.load."""
+        unpack(raw, dict.fromkeys(self.members), work)
+        ratings, movies = (work / Path(member).name for member in self.members)
+        return load_movies((ratings, self.ratings(ratings)), (movies, self.movies(movies)), work)
+
+    @abstractmethod
+    def ratings(self, file: Path) -> str:
+        """A FROM clause over the ratings with user, movie, rating and time."""
+
+    @abstractmethod
+    def movies(self, file: Path) -> str:
+        """A FROM clause over the movies with movie, title and genres separated by '|'."""
 
 
 def load_movies(ratings: tuple[Path, str], movies: tuple[Path, str], work: Path) -> Tables:
