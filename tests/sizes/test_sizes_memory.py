@@ -8,9 +8,16 @@ import pytest
 import torch
 
 from behavior_scaling.model.contextualizer import Contextualizer
+from behavior_scaling.model.own_past import own_past
 from behavior_scaling.model.two_part import TwoPart
 from behavior_scaling.records.spec import ContextualizerSpec, EmbedderSpec, ObjectiveSpec
-from behavior_scaling.sizes.memory import Memory, contextualizer_saves, embedder_saves, memory
+from behavior_scaling.sizes.memory import (
+    Memory,
+    contextualizer_saves,
+    embedder_saves,
+    memory,
+    past_saves,
+)
 
 from .saved_floats import saved_floats
 
@@ -44,6 +51,34 @@ def test_embedder_activations(spec: EmbedderSpec) -> None:
     items = torch.arange(100)
     found = saved_floats(model, lambda: model.item_vectors(items))
     assert found / 100 == pytest.approx(embedder_saves(spec, 8, T), rel=0.1)
+
+
+def test_what_scoring_the_past_saves() -> None:
+    """Within 10% of the tensors that torch saves."""
+    generator = torch.Generator().manual_seed(0)
+    queries = torch.randn(4, 32, 16, requires_grad=True) * 1
+    vectors = torch.randn(4, 32, 16, requires_grad=True) * 1
+    inputs, targets = torch.randint(0, 50, (2, 4, 32), generator=generator)
+    document = torch.zeros(4, 32, dtype=torch.int32)
+    scored = torch.arange(4 * 32)
+    found = saved_floats(
+        torch.nn.Module(),
+        lambda: own_past(queries, vectors, inputs, targets, document, scored).log_sum,
+    )
+    assert (found - 2 * 4 * 32) / (4 * 32) == pytest.approx(past_saves(16, 32), rel=0.1)
+
+
+def test_memory_counts_the_past_where_it_is_scored() -> None:
+    shape = EmbedderSpec("mlp", 8, 0), ContextualizerSpec("transformer", 16, 1, 1)
+    sizes: dict[str, Any] = {"batch": 2, "context": 8, "tokens": T, "n_items": 1000, "documents": 3}
+    found = {
+        same: memory(*shape, ObjectiveSpec("corrected", 24, 16, same), stage=1, block_bytes=1 << 20,
+                     **sizes)
+        for same in ("past", "mask")
+    }  # fmt: skip
+    more = found["past"].activations - found["mask"].activations
+    assert more == 4 * 16 * (2 * 16 + 8 + 1 + 2)
+    assert found["past"].candidates == found["mask"].candidates
 
 
 def test_memory_by_hand() -> None:

@@ -13,7 +13,12 @@ import math
 from dataclasses import dataclass
 
 from behavior_scaling.records.spec import ContextualizerSpec, EmbedderSpec, ObjectiveSpec
-from behavior_scaling.sizes.flops import candidates_drawn, takes_everything, vectors_are_frozen
+from behavior_scaling.sizes.flops import (
+    candidates_drawn,
+    scores_past,
+    takes_everything,
+    vectors_are_frozen,
+)
 from behavior_scaling.sizes.parameters import (
     MLP_RATIO,
     contextualizer_parameters,
@@ -94,10 +99,11 @@ def memory(
     rows = min(grid, max(1, block_bytes // (FLOAT * candidates)))
     vectors = (embedded + 2 * grid + candidates) * width * FLOAT
     mask = 0 if everything else documents * (candidates + 1) * FLOAT
+    past = past_saves(width, context) if scores_past(objective, n_items) else 0
     return Memory(
         weights=FLOAT * (n_emb + n_ctx + 3 * trained),
         items=n_items * embedder_inputs(embedder, tokens) + cache,
-        activations=FLOAT * grid * contextualizer_saves(contextualizer, context)
+        activations=round(FLOAT * grid * (contextualizer_saves(contextualizer, context) + past))
         + (0 if frozen else FLOAT * embedded * embedder_saves(embedder, width, tokens)),
         candidates=2 * vectors + mask + rows * candidates * FLOAT,
     )
@@ -108,6 +114,14 @@ def contextualizer_saves(contextualizer: ContextualizerSpec, context: int) -> in
     layer = SAVED_BY_ATTENTION + SAVED_BY_MLP
     blocks = (contextualizer.layers * layer + 1) * contextualizer.width
     return blocks + context + contextualizer.event_width
+
+
+def past_saves(width: int, context: int) -> float:
+    """Floats that autograd saves at one position where it is scored against its own past.
+
+    Its query and its vector, its row of scores, the row's sum, and a mask of bytes.
+    """
+    return 2 * width + context + 1 + context / FLOAT
 
 
 def embedder_saves(embedder: EmbedderSpec, width: int, tokens: int) -> int:
