@@ -6,8 +6,9 @@ import math
 import numpy as np
 import pytest
 
+from behavior_scaling.data.baskets import basket_metrics
 from behavior_scaling.data.rank_gains import expected
-from behavior_scaling.evaluate.metrics import basket_metrics, rank_metrics
+from behavior_scaling.evaluate.metrics import rank_metrics
 
 GAINS = {
     "recall": lambda rank: 1.0,

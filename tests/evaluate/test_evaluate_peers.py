@@ -16,7 +16,8 @@ from torchmetrics.functional.retrieval import (
     retrieval_reciprocal_rank,
 )
 
-from behavior_scaling.evaluate.metrics import basket_metrics, rank_metrics
+from behavior_scaling.data.baskets import basket_metrics
+from behavior_scaling.evaluate.metrics import rank_metrics
 
 CUTOFFS = (1, 5, 10, 20, 50)
 N_POSITIONS, N_ITEMS = 60, 120

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from behavior_scaling.data.slices import popularity_head
 from behavior_scaling.data.store import Dataset
 from behavior_scaling.evaluate import ranking, scoring
 from behavior_scaling.evaluate.ranking import (
@@ -19,7 +20,6 @@ from behavior_scaling.evaluate.ranking import (
     evaluate,
     listed_events,
 )
-from behavior_scaling.evaluate.slices import popularity_head
 from behavior_scaling.model.objective import Objective
 from behavior_scaling.model.two_part import TwoPart
 from behavior_scaling.records.spec import ContextualizerSpec, EmbedderSpec, ObjectiveSpec

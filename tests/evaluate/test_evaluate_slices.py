@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from behavior_scaling.evaluate.slices import popularity_head, slice_masks
+from behavior_scaling.data.slices import popularity_head, slice_masks
 
 
 def test_the_head_is_the_smallest_set_with_half_of_the_training_events():

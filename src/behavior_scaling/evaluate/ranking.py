@@ -18,6 +18,7 @@ from torch import Tensor
 
 from behavior_scaling.data.baskets import basket_rows
 from behavior_scaling.data.ragged import evenly
+from behavior_scaling.data.slices import popularity_head
 from behavior_scaling.data.store import Dataset
 from behavior_scaling.data.windows import EvalBatch, eval_windows
 from behavior_scaling.evaluate.kinds import Groups, kinds_of
@@ -39,7 +40,6 @@ from behavior_scaling.evaluate.scoring import (
     restored_of,
     scored_states,
 )
-from behavior_scaling.evaluate.slices import popularity_head
 from behavior_scaling.evaluate.tally import Asked, Counted, NonFiniteScoresError, Tally
 from behavior_scaling.model.objective import Objective
 from behavior_scaling.model.two_part import TwoPart

@@ -17,8 +17,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from behavior_scaling.evaluate.metrics import basket_metrics, rank_metrics
-from behavior_scaling.evaluate.slices import FLAGS, slice_masks
+from behavior_scaling.data.baskets import basket_metrics
+from behavior_scaling.data.slices import FLAGS, slice_masks
+from behavior_scaling.evaluate.metrics import rank_metrics
 from behavior_scaling.files import replacing
 
 Split = Literal["validation", "test"]

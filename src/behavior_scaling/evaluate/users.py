@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from behavior_scaling.data.slices import FLAGS, slice_masks
 from behavior_scaling.evaluate.ranks import SPLITS, RankTable, values_by_score, write_columns
-from behavior_scaling.evaluate.slices import FLAGS, slice_masks
 from behavior_scaling.records.columns import USER_COLUMNS, USER_SUMS
 
 if TYPE_CHECKING:
