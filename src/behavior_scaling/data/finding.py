@@ -87,6 +87,35 @@ class Kept:
             for line, value in found
         )
 
+    def found(
+        self,
+        level: Level,
+        check: str,
+        column: str,
+        condition: str,
+        what: str,
+        cost: str,
+        advice: str,
+        shown: str | None = None,
+    ) -> list[Finding]:
+        """The finding of the rows where a condition holds; none without such a row.
+
+        Args:
+            level: of the finding, as are check, column, cost and advice.
+            check: its name.
+            column: of the description.
+            condition: SQL.
+            what: the problem, after 'in N events (x%) '.
+            cost: what it costs if left.
+            advice: what to do.
+            shown: SQL of the value that stands beside a row; None: no value.
+        """
+        count = self.count(condition)
+        if not count:
+            return []
+        said, rows = f"in {self.share(count)} {what}", self.first(condition, shown)
+        return [Finding(level, check, self.name, column, count, said, cost, advice, rows)]
+
     def share(self, count: int) -> str:
         """A count of rows, and which share of all it is."""
         return counted(count, self.name.rstrip("s")) + f" ({percent(count, self.total)})"

@@ -24,7 +24,7 @@ def identity(
     sequences: Sequences,
     ids: Mapping[str, str],
     items: str,
-    folder: Path,
+    arrays: Mapping[str, str],
     scratch: Path,
     *,
     sessions: bool,
@@ -36,12 +36,12 @@ def identity(
         sequences: of the events.
         ids: digest_of_ids of users and items, by name.
         items: digest of the items' features.
-        folder: holds items.npy, times.npy and sessions.npy.
+        arrays: SHA-256 of the data set's arrays by file name, items, times and sessions among them.
         scratch: holds the raw event features.
         sessions: whether the source names them.
     """
     names = ["items", "times", *(["sessions"] if sessions else [])]
-    files = {name: sha256_file(folder / f"{name}.npy") for name in names}
+    files = {name: arrays[f"{name}.npy"] for name in names}
     features = {
         name: [
             kind,

@@ -107,10 +107,11 @@ def _prepare(tables: Tables, config: DataConfig, out: Path, folder: Path) -> Dat
         user_in_train=assigned.train_lengths > 0,
         item_ids=ids.items,
     )
+    files = hashes(whole)
     digests = {"users": digest_of_ids(ids.users), "items": digest_of_ids(ids.items.tolist())}
     spec = data_spec(
         config,
-        identity(schema, sequences, digests, features.digest, whole, scratch, sessions=sessions),
+        identity(schema, sequences, digests, features.digest, files, scratch, sessions=sessions),
     )
     meta = Meta(
         spec=spec,
@@ -128,7 +129,7 @@ def _prepare(tables: Tables, config: DataConfig, out: Path, folder: Path) -> Dat
         event_features=names,
         dropped=sequences.dropped,
     )
-    return finish(whole, out, meta, hashes(whole))
+    return finish(whole, out, meta, files)
 
 
 def entropy(counts: NDArray[np.int64]) -> float:

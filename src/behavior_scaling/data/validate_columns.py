@@ -13,20 +13,14 @@ _MANY = 0.5  # a share of missing values above which a column is hardly there
 
 def check_unusable(kept: Kept) -> list[Finding]:
     """Values that are there and cannot be read."""
-    findings = []
+    findings: list[Finding] = []
     for column, unusable in kept.unusable.items():
-        count = kept.count(f"{unusable} IS NOT NULL")
-        if count:
-            findings.append(
-                Finding(
-                    "error", "unusable", kept.name, shown_name(column), count,
-                    f"in {kept.share(count)} the value "
-                    f"{kept.own.columns[column].what.split(';')[0]}",
-                    "preparation stops at the first",
-                    kept.own.columns[column].what.split("; ")[-1],
-                    kept.first(f"{unusable} IS NOT NULL", f"'''' || {unusable} || ''''"),
-                )
-            )  # fmt: skip
+        said = kept.own.columns[column].what
+        findings += kept.found(
+            "error", "unusable", shown_name(column), f"{unusable} IS NOT NULL",
+            f"the value {said.split(';')[0]}", "preparation stops at the first",
+            said.split("; ")[-1], f"'''' || {unusable} || ''''",
+        )  # fmt: skip
     return findings
 
 
@@ -55,27 +49,15 @@ def check_required(kept: Kept) -> list[Finding]:
         if not is_text:
             continue
         padded = f"{quoted} <> trim({quoted})"
-        count = kept.count(padded)
-        if count:
-            findings.append(
-                Finding(
-                    "warning", "spaces", kept.name, shown, count,
-                    f"in {kept.share(count)} the {shown} has spaces around it",
-                    "' a' and 'a' are two ids", "trim the ids",
-                    kept.first(padded, f"'''' || {quoted} || ''''"),
-                )
-            )  # fmt: skip
-        too_long = f"length({quoted}) > {LONGEST_ID}"
-        count = kept.count(too_long)
-        if count:
-            findings.append(
-                Finding(
-                    "error", "long ids", kept.name, shown, count,
-                    f"in {kept.share(count)} the {shown} is longer than {LONGEST_ID} letters",
-                    "preparation stops at the first", "is a delimiter or a quote wrong?",
-                    kept.first(too_long, quoted),
-                )
-            )  # fmt: skip
+        findings += kept.found(
+            "warning", "spaces", shown, padded, f"the {shown} has spaces around it",
+            "' a' and 'a' are two ids", "trim the ids", f"'''' || {quoted} || ''''",
+        )  # fmt: skip
+        findings += kept.found(
+            "error", "long ids", shown, f"length({quoted}) > {LONGEST_ID}",
+            f"the {shown} is longer than {LONGEST_ID} letters",
+            "preparation stops at the first", "is a delimiter or a quote wrong?", quoted,
+        )  # fmt: skip
     return findings
 
 
@@ -136,18 +118,11 @@ def _keep_the_others(kept: Kept, column: str) -> str:
 
 def _extreme(kept: Kept, column: str) -> list[Finding]:
     quoted = name(column)
-    beyond = f"abs({quoted}) > {LARGEST}"
-    count = kept.count(beyond)
-    if not count:
-        return []
-    return [
-        Finding(
-            "error", "extreme", kept.name, column, count,
-            f"in {kept.share(count)} {column} is beyond {LARGEST:g} or infinite",
-            "preparation stops at the first", "leave these values empty",
-            kept.first(beyond, quoted),
-        )
-    ]  # fmt: skip
+    return kept.found(
+        "error", "extreme", column, f"abs({quoted}) > {LARGEST}",
+        f"{column} is beyond {LARGEST:g} or infinite",
+        "preparation stops at the first", "leave these values empty", quoted,
+    )  # fmt: skip
 
 
 def _kind(kept: Kept, column: str) -> str:

@@ -25,32 +25,21 @@ def count_items(events: Kept) -> None:
 
 def check_vectors(items: Kept, columns: list[str]) -> list[Finding]:
     """Vectors of differing lengths, and entries that are no finite numbers."""
-    findings = []
+    findings: list[Finding] = []
     for column in columns:
         quoted = name(column)
         usual = items.one(f"mode(len({quoted}))", f"len({quoted}) > 0")[0]
-        odd = f"len({quoted}) <> {usual or 0}"
-        count = items.count(odd)
-        if count:
-            findings.append(
-                Finding(
-                    "error", "vector lengths", "items", column, count,
-                    f"in {items.share(count)} {column} has not the {usual} entries of most",
-                    "preparation stops at the first", "leave these vectors empty or make them anew",
-                    items.first(odd, f"len({quoted}) || ' entries'"),
-                )
-            )  # fmt: skip
+        findings += items.found(
+            "error", "vector lengths", column, f"len({quoted}) <> {usual or 0}",
+            f"{column} has not the {usual} entries of most", "preparation stops at the first",
+            "leave these vectors empty or make them anew", f"len({quoted}) || ' entries'",
+        )  # fmt: skip
         wild = f"len(list_filter({quoted}, lambda v: v IS NULL OR NOT isfinite(v))) > 0"
-        count = items.count(wild)
-        if count:
-            findings.append(
-                Finding(
-                    "error", "vectors not finite", "items", column, count,
-                    f"in {items.share(count)} {column} has an entry that is no finite number",
-                    "preparation stops at the first", "leave these vectors empty",
-                    items.first(wild),
-                )
-            )  # fmt: skip
+        findings += items.found(
+            "error", "vectors not finite", column, wild,
+            f"{column} has an entry that is no finite number",
+            "preparation stops at the first", "leave these vectors empty",
+        )  # fmt: skip
     return findings
 
 
