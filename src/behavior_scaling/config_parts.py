@@ -254,3 +254,24 @@ class ExecutionConfig(Part):
         "with a small value every run does.",
     )
     checkpoint_seconds: PositiveFloat = 60.0
+    gpu: str | None = Field(
+        None,
+        description="GPU that runs are planned for, a name of sizes/gpus.py; none: plan for a CPU.",
+    )
+    utilisation: Fraction = Field(
+        0.35, description="Share of the GPU's peak that large matrix products reach, for the plan."
+    )
+    longest_hours: PositiveFloat = Field(
+        24.0, description="Hours a run may take on one GPU before the plan gives it several."
+    )
+    most_devices: PositiveInt = Field(8, description="GPUs of a node that one run may take.")
+    strategy: Literal["auto", "single", "ddp", "fsdp", "deepspeed"] = Field(
+        "auto", description="How a run uses its devices; auto: as the plan says."
+    )
+    devices: PositiveInt | None = Field(
+        None, description="Devices of a run; none: as the plan says."
+    )
+    accumulate: PositiveInt | None = Field(
+        None, description="Parts that a step's batch is cut into; none: as the plan says."
+    )
+    compile: bool = Field(False, description="Compile both parts of the model (torch.compile).")
