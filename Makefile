@@ -18,7 +18,7 @@ QUIET = 2>&1 | grep --line-buffered -vE '^(Select jobs|Execute [0-9]+ jobs|Using
 SHELL := /bin/bash -o pipefail
 TESTS = tests/workflow $(filter-out tests/workflow/,$(sort $(wildcard tests/*/)))
 
-.PHONY: install reproduce data test test-slow lint figures promote retry bench bench-peers lock clean
+.PHONY: install reproduce data test test-slow test-slurm test-conda test-s3 lint figures promote retry bench bench-peers lock clean
 
 install: $(VENV)/.installed
 
@@ -50,7 +50,8 @@ reproduce: install
 	@$(SNAKEMAKE) --quiet rules host $(QUIET)
 	@# Of data whose size nobody states the first call prepares them, and the next one trains.
 	@test -f results/$(NAME)/runs.parquet || $(SNAKEMAKE) --quiet rules host $(QUIET)
-	@behavior-scaling status --config $(STUDY) --results results || true
+	@behavior-scaling status --config $(STUDY) --results results --line \
+	  || behavior-scaling status --config $(STUDY) --results results || true
 	@echo "== done: results/$(NAME)/ holds paper.pdf, claims.json, figures/, tables/, laws/"
 
 data: install
@@ -58,16 +59,41 @@ data: install
 
 test: install lint
 	@# The DAG's tests take longest in one file: they begin first, beside all the others.
-	OMP_NUM_THREADS=1 pytest $(TESTS) -m "not slow" -n $(CORES) --dist loadfile \
+	OMP_NUM_THREADS=1 pytest $(TESTS) -m "not slow and not slurm and not conda" -n $(CORES) --dist loadfile \
 	  --no-loadscope-reorder
 
 test-slow: install
 	OMP_NUM_THREADS=1 pytest -m slow -n $(CORES)
 
+# A real SLURM of one node on loopback; as root, since SLURM reads /etc/slurm (a container will do).
+# Whatever ended the tests, nothing of it stays behind.
+test-slurm: install
+	$(BIN)/python -c "import snakemake_executor_plugin_slurm" 2>/dev/null \
+	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint requirements.lock --editable '.[train,hpc,dev]'
+	@OMP_NUM_THREADS=1 pytest tests/slurm -m slurm --durations=0; status=$$?; \
+	  python tests/slurm/cluster.py stop; exit $$status
+
+# A study from source to paper with every rule in its conda environment, out of a local channel that
+# holds this machine's own packages. Needs PyPI, 6 GB of disk and some minutes.
+test-conda: install
+	$(BIN)/python -c "import rattler, zstandard" 2>/dev/null \
+	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint requirements.lock --editable '.[train,dev,conda]'
+	@OMP_NUM_THREADS=1 pytest tests/conda -m conda --capture=no --durations=0
+
+# push and pull through a real S3 server on this machine.
+test-s3: install
+	$(BIN)/python -c "import s3fs, moto" 2>/dev/null \
+	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint requirements.lock --editable '.[train,remote,s3,dev]'
+	@OMP_NUM_THREADS=1 pytest tests/records/test_records_share_s3.py --durations=0
+
 lint: install
 	ruff check src tests benchmarks notebooks
 	ruff format --check src tests benchmarks notebooks
 	snakefmt --check --compact-diff Snakefile workflow
+	hadolint containers/Dockerfile
 	mypy
 	lint-imports
 	@mkdir -p .snakemake && snakemake --lint > .snakemake/lint.log 2>&1 || { cat .snakemake/lint.log; exit 1; }
@@ -87,6 +113,7 @@ bench: install
 	python benchmarks/throughput.py
 	python benchmarks/shapes.py
 	python benchmarks/loss.py
+	python benchmarks/memory.py
 	python benchmarks/ranking.py
 	python benchmarks/engines.py
 	python benchmarks/preparation.py

@@ -5,6 +5,7 @@
 #   snakemake --config study=config/pilot.yaml        another one
 import sys
 from pathlib import Path
+from shlex import quote
 
 from snakemake.utils import min_version, validate
 
@@ -17,8 +18,20 @@ from behavior_scaling.records.store import Store
 from behavior_scaling.report.names import FIGURES, LAWS, TABLES
 from behavior_scaling.sweep.bundles import bundle_path, renew_requests, request_path
 from behavior_scaling.sweep.plan import make_plan
+from behavior_scaling.sweep.resources import doubled, resources
 
 min_version("9.20")
+
+# A rule's Python may be that of a conda environment, which holds no copy of the package.
+shell.prefix(
+    f"set -euo pipefail; export PYTHONPATH={quote(f'{workflow.basedir}/src')}"
+    "${{PYTHONPATH:+:$PYTHONPATH}}; "
+)
+
+if "container" in config:  # with --sdm apptainer: an image made of containers/
+
+    container: config["container"]
+
 
 STUDY_FILE = Path(config.get("study", "config/quick.yaml"))
 STUDY = load_study(STUDY_FILE)
@@ -39,7 +52,7 @@ if PLAN is None:
         "all that this call does; the next one trains.",
         file=sys.stderr,
     )
-elif STUDY.runs == "train":
+elif STUDY.runs == "train" and workflow.is_main_process:  # a cluster's job reads this file, too
     prepared = (PLACE.data / "meta.json").is_file()
     data_spec = Dataset.open(PLACE.data).data_spec() if prepared else None
     for message in renew_requests(PLAN, STUDY, data_spec, PLACE.bundles, Store(PLACE.store)):
@@ -51,10 +64,18 @@ wildcard_constraints:
     figure="|".join(FIGURES),
 
 
+# On a cluster these run where snakemake does: seconds each, and `fetch` needs the network.
 localrules:
     all,
     data,
     figures,
+    fetch,
+    card,
+    figure,
+    tables,
+    claims,
+    numbers,
+    paper,
 
 
 DATA = [PLACE.data / "meta.json", PLACE.floors, PLACE.card / "card.md"]
@@ -80,16 +101,18 @@ rule all:
         DATA if STUDY.runs == "train" else [],
 
 
+include: "workflow/rules/slurm.smk"
+include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 
 
 if PLAN is not None:
     if STUDY.runs == "train":
 
-        include: "workflow/rules/common.smk"
         include: "workflow/rules/train.smk"
 
     else:
 
         include: "workflow/rules/archive.smk"
     include: "workflow/rules/analysis.smk"
+    include: "workflow/rules/state.smk"

@@ -37,6 +37,14 @@ def loss(found: Found) -> Iterator[Row]:
         yield what, measured, against, f"{naive['seconds'] / ours['seconds']:.1f}x"
 
 
+def memory(found: Found) -> Iterator[Row]:
+    """Predicted bytes."""
+    for r in found["shapes"]:
+        what = f"memory, {r['name']}, {r['precision']}"
+        measured = f"{r['measured'] / 2**20:.0f} MiB"
+        yield what, measured, f"predicted {r['predicted'] / 2**20:.0f} MiB", f"{r['ratio']:.2f}"
+
+
 def shapes(found: Found) -> Iterator[Row]:
     """Share of the machine."""
     for r in found:
@@ -98,6 +106,7 @@ def worlds(found: Found) -> Iterator[Row]:
 READERS: dict[str, Callable[[Found], Iterator[Row]]] = {
     "shapes": shapes,
     "loss": loss,
+    "memory": memory,
     "throughput": start_up,
     "ranking": ranking,
     "engines": engines,

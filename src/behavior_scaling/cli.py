@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 
+from behavior_scaling.termination import terminable
+
 Command = Callable[[argparse.Namespace], int]
 TABLE_LAWS = (
     "envelope", "isoflop", "parametric", "vpnls", "power", "repetition", "share", "negatives",
@@ -78,6 +80,10 @@ def _parser() -> argparse.ArgumentParser:
     config(sub)
     results(sub)
     _power_options(sub)
+    sub = step("plan-study", "plan_study", "say what a study needs of a GPU, before any run")
+    config(sub)
+    results(sub)
+    _plan_options(sub)
     sub = step("train", "runs", "train the runs of a bundle that the store does not hold yet")
     config(sub)
     path(sub, "--data", "folder of the data set")
@@ -94,9 +100,10 @@ def _parser() -> argparse.ArgumentParser:
     path(sub, "--out", "Parquet file to write: one row for every cell")
     path(sub, "--users", "Parquet file to write: sums over groups of users of every run")
     path(sub, "--probes", "Parquet file to write: what runs measured on their way")
-    sub = step("status", "runs", "count a study's runs by outcome and name what is not done")
+    sub = step("status", "status", "show where a study stands: runs, time and device-hours left")
     config(sub)
-    path(sub, "--results", "results folder")
+    results(sub)
+    _status_options(sub)
     sub = step("retry", "runs", "forget failed and diverged runs, so that they are trained again")
     config(sub)
     path(sub, "--results", "results folder")
@@ -104,6 +111,21 @@ def _parser() -> argparse.ArgumentParser:
     config(sub)
     path(sub, "--results", "results folder")
     sub.add_argument("--partial", action="store_true", help="accept runs that are not finished")
+    sub = step("push", "share", "send a study's finished records and prepared data elsewhere")
+    config(sub)
+    results(sub)
+    sub.add_argument("--to", required=True, metavar="URL", help="a folder, s3://bucket/name, ...")
+    sub.add_argument(
+        "--verify", action="store_true", help="read what is there already, replace what is damaged"
+    )
+    sub.add_argument("--dry-run", action="store_true", help="say what would be copied")
+    sub = step("pull", "share", "bring a study's finished records and prepared data from elsewhere")
+    config(sub)
+    results(sub)
+    sub.add_argument(
+        "--from", dest="source", required=True, metavar="URL", help="where they were pushed to"
+    )
+    sub.add_argument("--dry-run", action="store_true", help="say what would be copied")
 
     sub = step("fit", "laws", "fit the laws of every axis, or with --law one law on any table")
     path(sub, "--runs", "table that `collect` wrote", False)
@@ -144,6 +166,20 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _status_options(sub: argparse.ArgumentParser) -> None:
+    """Options of `status`."""
+    sub.add_argument(
+        "--watch", type=float, nargs="?", const=5.0, metavar="SECONDS",
+        help="look again every so many seconds (5) until every run has an outcome; checks no hash",
+    )  # fmt: skip
+    sub.add_argument("--line", action="store_true", help="one line for a log; checks no hash")
+    sub.add_argument(
+        "--cores", type=int, metavar="N",
+        help="cores, or GPUs, to reckon the end with (default: those at work now)",
+    )  # fmt: skip
+    sub.add_argument("--json", type=Path, metavar="FILE", help="write all of it to FILE, too")
+
+
 def _power_options(sub: argparse.ArgumentParser) -> None:
     """Options of `power`."""
     sub.add_argument(
@@ -157,6 +193,17 @@ def _power_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--replicates", type=int, default=200, help="simulated studies (default 200)")
     sub.add_argument("--seed", type=int, default=0, help="of every random draw (default 0)")
     sub.add_argument("--json", type=Path, metavar="OUT", help="write the report to OUT")
+
+
+def _plan_options(sub: argparse.ArgumentParser) -> None:
+    """Options of `plan-study`."""
+    sub.add_argument("--gpu", help="name of a GPU, e.g. h100; else the study's execution.gpu")
+    for name, text in (("items", "V"), ("events", "all events"), ("users", "all users")):
+        sub.add_argument(
+            f"--{name}", type=int, metavar="COUNT", help=f"{text}, of data not prepared yet"
+        )
+    sub.add_argument("--all", action="store_true", help="a line for every run")
+    sub.add_argument("--out", type=Path, help="folder to write plan.csv and the figure into")
 
 
 def _table_options(sub: argparse.ArgumentParser) -> None:
@@ -197,8 +244,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     module, function = args.command.split(":")
     try:
-        command: Command = getattr(import_module(module), function)
-        return command(args)
+        with terminable():
+            command: Command = getattr(import_module(module), function)
+            return command(args)
     except (ValueError, KeyError, OSError) as error:
         text = error.args[0] if isinstance(error, KeyError) and error.args else error
         print(f"behavior-scaling: {text}", file=sys.stderr)

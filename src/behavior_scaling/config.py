@@ -2,7 +2,9 @@
 
 Choices: unknown keys are refused (a misspelt key must not silently fall back to a default);
 base points are literal numbers, so that no result feeds back into the design of a study; the
-JSON schema that the Snakefile validates against is generated from these classes.
+JSON schema that the Snakefile validates against is generated from these classes. A file may say
+`extends: other.yaml` (beside it): its own top-level keys then replace the other's, whole blocks at
+a time, so that one design runs on several sources; one level, so that a reader opens two files.
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ from behavior_scaling.config_parts import (
     Share,
     by_path,
 )
+
+EXTENDS = "extends"
 
 
 class ConfigError(ValueError):
@@ -180,18 +184,16 @@ class Study(Part):
 
 
 def load_study(path: Path) -> Study:
-    """Read and check a study file.
+    """Read and check a study file, and the one that it extends.
 
     Raises:
-        ConfigError: the file is missing, is no YAML mapping, or holds an unknown key or an
-            impossible value; the message names every offending key by its path.
+        ConfigError: the file is missing, is no YAML mapping, extends a file that does not serve,
+            or holds an unknown key or an impossible value; the message names every offending key
+            by its path.
     """
-    if not path.is_file():
-        raise ConfigError(f"{path}: no such study file")
-    try:
-        raw: Any = yaml.load(path.read_text(), Loader=_FloatLoader)  # noqa: S506 (safe subclass)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from error
+    raw = _read(path)
+    if isinstance(raw, dict) and EXTENDS in raw:
+        raw = _extended(raw, path)
     return parse_study(raw, where=str(path), folder=path.parent)
 
 
@@ -213,6 +215,33 @@ def parse_study(raw: Any, where: str, folder: Path | None = None) -> Study:
     except ValidationError as error:
         said = by_path(error, "study")
         raise ConfigError(f"{where}: this study cannot be used:\n{said}") from None
+
+
+def _read(path: Path) -> Any:
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such study file")
+    try:
+        return yaml.load(path.read_text(), Loader=_FloatLoader)  # noqa: S506 (safe subclass)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {error}") from error
+
+
+def _extended(raw: dict[str, Any], path: Path) -> dict[str, Any]:
+    """A study with the blocks that it takes from another file."""
+    named = raw[EXTENDS]
+    if not isinstance(named, str) or Path(named).name != named:
+        raise ConfigError(f"{path}: {EXTENDS}: names a study file beside it, not {named!r}")
+    other = path.with_name(named)
+    if not other.is_file():
+        raise ConfigError(f"{path}: {EXTENDS}: {other} is no file")
+    base = _read(other)
+    if not isinstance(base, dict):
+        raise ConfigError(f"{other}: a study is a mapping of keys, not {type(base).__name__}")
+    if EXTENDS in base:
+        raise ConfigError(f"{path}: {EXTENDS}: {other} extends another file itself: one level only")
+    if "name" not in raw:
+        raise ConfigError(f"{path}: a study that extends another needs a name of its own")
+    return base | {key: value for key, value in raw.items() if key != EXTENDS}
 
 
 def study_schema() -> dict[str, Any]:

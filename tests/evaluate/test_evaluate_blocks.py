@@ -32,7 +32,7 @@ def blocks(monkeypatch: pytest.MonkeyPatch, width: int, rows: int = 64) -> None:
     """Blocks of `rows` states and `width` columns, whatever the catalogue."""
     monkeypatch.setattr(scoring, "WIDEST", 0)
     monkeypatch.setattr(scoring, "WIDTH", width)
-    monkeypatch.setattr(scoring, "BLOCK", 1)
+    monkeypatch.setitem(scoring.BLOCK, "cpu", 1)
     monkeypatch.setattr(scoring, "FEWEST_ROWS", rows)
 
 

@@ -165,7 +165,7 @@ def test_lists_are_spread_evenly_and_all_where_there_are_few():
 def test_blocks_of_any_size_give_the_same_table(world, last_item, monkeypatch):
     objective = make_objective(world, "as_paper")
     whole = frame(evaluate(last_item, objective, world))
-    monkeypatch.setattr(scoring, "BLOCK", 1)
+    monkeypatch.setitem(scoring.BLOCK, "cpu", 1)
     for rows in (1, 3):
         monkeypatch.setattr(scoring, "FEWEST_ROWS", rows)
         pd.testing.assert_frame_equal(frame(evaluate(last_item, objective, world)), whole)

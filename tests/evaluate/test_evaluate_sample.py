@@ -38,7 +38,7 @@ def test_it_is_the_evaluations_mean_over_the_sampled_positions(
     world, model, monkeypatch, kind, positions, block
 ):
     monkeypatch.setattr(module, "POSITIONS", positions)
-    monkeypatch.setattr(scoring, "BLOCK", block)
+    monkeypatch.setitem(scoring.BLOCK, "cpu", block)
     monkeypatch.setattr(scoring, "FEWEST_ROWS", 3)
     objective = Objective(ObjectiveSpec(kind, 8, 2, "mask"), torch.tensor(world.unigram))
     sample = validation_sample(world)

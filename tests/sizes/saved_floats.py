@@ -8,15 +8,18 @@ import torch
 
 
 def saved_floats(module: torch.nn.Module, run: Callable[[], object]) -> float:
-    """Floats that autograd keeps, each storage once, parameters and buffers not counted."""
-    own = {t.untyped_storage().data_ptr() for t in [*module.parameters(), *module.buffers()]}
+    """Floats that autograd keeps, each storage once, parameters and buffers not counted.
+
+    Fake tensors will do: a storage is known by its identity, not by its address.
+    """
+    kept = [t.untyped_storage() for t in [*module.parameters(), *module.buffers()]]
+    own = {storage._cdata for storage in kept}  # all are kept, so that no identity is used twice
     storages: dict[int, int] = {}
-    kept = []  # so that no address is used twice
 
     def pack(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            storages[storage.data_ptr()] = storage.nbytes()
+        if storage._cdata not in own:
+            storages[storage._cdata] = storage.nbytes()
             kept.append(storage)
         return tensor
 

@@ -17,8 +17,9 @@ from behavior_scaling.model.embedder_base import Columns, ItemEmbedder, Items
 from behavior_scaling.model.seeding import seeded
 from behavior_scaling.records.spec import ContextualizerSpec, EmbedderSpec, ObjectiveSpec
 from behavior_scaling.sizes.flops import flops_cache, item_flops, nominal, vectors_are_frozen
-from behavior_scaling.sizes.memory import embedder_inputs, embedder_saves, memory, token_row
+from behavior_scaling.sizes.memory import embedder_inputs, memory
 from behavior_scaling.sizes.parameters import embedder_parameters, table_parameters
+from behavior_scaling.sizes.saved import embedder_saves, token_row
 from behavior_scaling.sizes.shapes import catalogue, realise
 
 from .saved_floats import saved_floats

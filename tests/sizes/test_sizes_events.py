@@ -25,8 +25,9 @@ from behavior_scaling.sizes.flops import (
     position_flops,
     vectors_are_frozen,
 )
-from behavior_scaling.sizes.memory import contextualizer_saves, memory
+from behavior_scaling.sizes.memory import memory
 from behavior_scaling.sizes.parameters import contextualizer_parameters
+from behavior_scaling.sizes.saved import contextualizer_saves
 from behavior_scaling.sizes.shapes import catalogue, controls
 
 from .saved_floats import saved_floats

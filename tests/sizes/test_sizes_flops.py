@@ -31,7 +31,7 @@ from behavior_scaling.sizes.flops import (
     positions_for_budget,
     vectors_are_frozen,
 )
-from behavior_scaling.sizes.memory import token_row
+from behavior_scaling.sizes.saved import token_row
 
 B, L, T, V, M, K = 4, 16, 6, 150, 24, 16
 CONTEXTUALIZER = ContextualizerSpec("transformer", 16, 2, 2)

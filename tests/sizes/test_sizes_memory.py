@@ -11,13 +11,8 @@ from behavior_scaling.model.contextualizer import Contextualizer
 from behavior_scaling.model.own_past import own_past
 from behavior_scaling.model.two_part import TwoPart
 from behavior_scaling.records.spec import ContextualizerSpec, EmbedderSpec, ObjectiveSpec
-from behavior_scaling.sizes.memory import (
-    Memory,
-    contextualizer_saves,
-    embedder_saves,
-    memory,
-    past_saves,
-)
+from behavior_scaling.sizes.memory import Memory, memory
+from behavior_scaling.sizes.saved import contextualizer_saves, embedder_saves, past_saves
 
 from .saved_floats import saved_floats
 

@@ -21,8 +21,8 @@ from behavior_scaling.model.embedder_base import Columns, ItemEmbedder, Items
 from behavior_scaling.model.seeding import seeded
 from behavior_scaling.records.spec import EmbedderSpec
 from behavior_scaling.sizes.flops import flops_cache, item_flops
-from behavior_scaling.sizes.memory import embedder_saves
 from behavior_scaling.sizes.parameters import embedder_parameters
+from behavior_scaling.sizes.saved import embedder_saves
 from behavior_scaling.sizes.shapes import realise
 from behavior_scaling.sweep.plan import make_plan
 

@@ -17,6 +17,7 @@ from behavior_scaling.model.step import step_loss
 from behavior_scaling.records.record import Record
 from behavior_scaling.records.spec import EmbedderSpec, ObjectiveSpec
 from behavior_scaling.records.store import USERS
+from behavior_scaling.train import gradient_noise
 from behavior_scaling.train.datamodule import tensors
 from behavior_scaling.train.fit import build
 from behavior_scaling.train.gradient_noise import BATCHES, FreshGradients, noise_and_signal
@@ -115,6 +116,13 @@ def test_probes_are_part_of_what_makes_two_records_the_same(train, spec):
     assert again == record
     other = [record.probes[0] | {"gradient_noise": None}, *record.probes[1:]]
     assert replace(record, probes=other).numeric_hash != record.numeric_hash
+
+
+def test_noise_is_the_same_in_pieces(monkeypatch):
+    gradients = torch.randn(4, 1000, generator=torch.Generator().manual_seed(0))
+    whole = noise_and_signal(gradients, 8)
+    monkeypatch.setattr(gradient_noise, "PIECE", 7)
+    assert noise_and_signal(gradients, 8) == pytest.approx(whole, rel=1e-12)
 
 
 @pytest.mark.parametrize(("rows", "batch", "batches"), [(3, 2, 2), (2, 1, 4), (2, 2, 3), (4, 1, 2)])

@@ -15,6 +15,9 @@ rule fit:
     conda:
         "../../envs/analysis.yaml"
     threads: 2
+    resources:
+        mem_mb=doubling(8000),
+        runtime=doubling(120),
     params:
         folder=PLACE.folder / "laws",
         code=source_hash("laws"),

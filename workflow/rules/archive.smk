@@ -13,6 +13,9 @@ rule collect:
         "results/logs/collect.log",
     conda:
         "../../envs/analysis.yaml"
+    resources:
+        mem_mb=doubling(8000),
+        runtime=doubling(60),
     params:
         study=STUDY_FILE,
         folder=PLACE.archive,

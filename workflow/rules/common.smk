@@ -1,4 +1,4 @@
-# What rules ask about a bundle while the DAG is built.
+# What rules ask while the DAG is built.
 
 
 def parent_bundles(wildcards):
@@ -7,6 +7,16 @@ def parent_bundles(wildcards):
     return [bundle_path(PLACE.bundles, key) for key in parents]
 
 
-def minutes(wildcards, attempt):
-    """A generous limit: ten times the estimate, doubled on every retry."""
-    return int(5 + 10 * PLAN.bundle(wildcards.bundle).seconds / 60) * 2 ** (attempt - 1)
+def asked(name):
+    """One of the resources of an attempt at a bundle (sweep/resources.py)."""
+
+    def value(wildcards, attempt):
+        bundle = PLAN.bundle(wildcards.bundle)
+        return getattr(resources(STUDY, bundle, N_ITEMS, attempt), name)
+
+    return value
+
+
+def doubling(first):
+    """A resource that every further attempt has twice of."""
+    return lambda wildcards, attempt: first * doubled(attempt)

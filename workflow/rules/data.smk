@@ -23,6 +23,9 @@ rule prepare:
         "results/logs/prepare.log",
     conda:
         "../../envs/analysis.yaml"
+    resources:
+        mem_mb=doubling(16000),
+        runtime=doubling(240),
     params:
         study=STUDY_FILE,
         folder=PLACE.data,
@@ -41,6 +44,9 @@ rule floors:
         "results/logs/floors.log",
     conda:
         "../../envs/analysis.yaml"
+    resources:
+        mem_mb=doubling(16000),
+        runtime=doubling(240),
     params:
         folder=PLACE.data,
         truth=f"--truth {PLACE.truth}" if IS_WORLD else "",
@@ -58,6 +64,9 @@ rule truth:
         "results/logs/truth.log",
     conda:
         "../../envs/analysis.yaml"
+    resources:
+        mem_mb=doubling(16000),
+        runtime=doubling(240),
     params:
         study=STUDY_FILE,
         folder=PLACE.data,

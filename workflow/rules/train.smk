@@ -13,17 +13,24 @@ rule train:
         "results/logs/train-{bundle}.log",
     conda:
         "../../envs/train.yaml"
-    threads: STUDY.execution.threads
+    threads: asked("cpus")
     resources:
-        mem_mb=4000,
-        runtime=minutes,
+        gpu=asked("gpu"),
+        mem_mb=asked("mem_mb"),
+        runtime=asked("minutes"),
+        nodes=1,
+        slurm_extra="--signal=TERM@120",  # to the step, not to B: whose srun would kill the step
     params:
         study=STUDY_FILE,
         data=PLACE.data,
         store=PLACE.store,
     shell:
-        "python -m behavior_scaling train --config {params.study} --data {params.data}"
-        " --store {params.store} --bundle {wildcards.bundle} --out {output} 2>&1 | tee {log}"
+        # A scheduler's TERM comes to every process of the job, and from preemption twice at once.
+        # Training answers the first with a checkpoint: until then the shell has to wait, tee (which
+        # takes its last words) to live, and the second TERM to be nothing.
+        "trap '' TERM; trap : INT; python -m behavior_scaling train --config {params.study}"
+        " --data {params.data} --store {params.store} --bundle {wildcards.bundle}"
+        " --out {output} 2>&1 | (trap '' INT; exec tee {log})"
 
 
 rule collect:
@@ -38,6 +45,9 @@ rule collect:
         "results/logs/collect.log",
     conda:
         "../../envs/analysis.yaml"
+    resources:
+        mem_mb=doubling(8000),
+        runtime=doubling(60),
     params:
         study=STUDY_FILE,
         data=PLACE.data,

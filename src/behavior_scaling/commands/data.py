@@ -8,7 +8,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from behavior_scaling.config import load_study, study_schema
-from behavior_scaling.files import sha256_tree, write_text
+from behavior_scaling.files import read_json, sha256_tree, write_text
 
 
 def fetch(args: Namespace) -> int:
@@ -29,7 +29,7 @@ def prepare(args: Namespace) -> int:
     from behavior_scaling.data.prepare import prepare as prepare_data
 
     data = load_study(args.config).data
-    raw = json.loads(args.raw.read_text())
+    raw = read_json(args.raw, "remove it and fetch again")
     path = Path(raw["path"])
     if not path.exists() or sha256_tree(path) != raw["sha256"]:
         raise ValueError(f"{path}: gone or altered since it was fetched; remove {args.raw}")
@@ -47,7 +47,9 @@ def floors(args: Namespace) -> int:
     dataset = Dataset.open(args.data, verify=True)
     body = baselines.floors(dataset)
     if args.truth:
-        for split, parts in oracle(json.loads(args.truth.read_text())).items():
+        for split, parts in oracle(
+            read_json(args.truth, "remove it and run `truth` again")
+        ).items():
             for part, values in parts.items():
                 body[split][part]["oracle"] = values
     write_text(args.out, json.dumps(body, indent=1, allow_nan=False) + "\n")

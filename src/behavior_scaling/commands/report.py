@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from argparse import Namespace
 
 import pandas as pd
+
+from behavior_scaling.files import read_json
 
 WORKERS = 2  # processes that share a study's metrics
 
@@ -18,7 +19,7 @@ def fit(args: Namespace) -> int:
     users, probes = (
         None if path is None else pd.read_parquet(path) for path in (args.users, args.probes)
     )
-    floors = json.loads(args.floors.read_text())
+    floors = read_json(args.floors, "remove it and run `floors` again")
     laws = fit_study(
         pd.read_parquet(args.runs), floors, users=users, probes=probes, workers=WORKERS
     )

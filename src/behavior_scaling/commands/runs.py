@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from argparse import Namespace
-from collections import Counter
 
 from behavior_scaling.config import Study, load_study
 from behavior_scaling.files import write_text
@@ -42,21 +41,33 @@ def sweep(args: Namespace) -> int:
 
 def train(args: Namespace) -> int:
     """Train a bundle; a failed run is an outcome, not an error of the step."""
+    from behavior_scaling.commands.status import after_every_run
     from behavior_scaling.data.store import Dataset
     from behavior_scaling.sweep.bundles import write_bundle
+    from behavior_scaling.sweep.execution import execution_of
     from behavior_scaling.train.bundle import train_bundle
+    from behavior_scaling.train.devices import devices
     from behavior_scaling.train.interrupt import InterruptedRunError
     from behavior_scaling.train.job_clock import process_began
 
     study = load_study(args.config)
     dataset = Dataset.open(args.data, verify=True)
-    bundle = make_plan(study, dataset.n_items).bundle(args.bundle)
-    specs = [resolve(cell, study, dataset.data_spec()) for cell in bundle.cells]
+    plan = make_plan(study, dataset.n_items)
+    bundle = plan.bundle(args.bundle)
+    data = dataset.data_spec()
+    specs = [resolve(cell, study, data) for cell in bundle.cells]
     store = Store(args.store)
+    done = after_every_run(study, plan, dataset.n_items, data, store, _log)
+    seconds = study.execution.checkpoint_seconds
+    executions = [execution_of(cell, study, dataset.n_items) for cell in bundle.cells]
+    wanted = [
+        execution.devices
+        for spec, execution in zip(specs, executions, strict=True)
+        if store.state(spec.id) in ("absent", "damaged")
+    ]
     try:
-        train_bundle(
-            specs, dataset, store, study.execution.checkpoint_seconds, _log, process_began()
-        )
+        with devices(max(wanted, default=0), _log):
+            train_bundle(specs, dataset, store, seconds, _log, process_began(), executions, done)
     except InterruptedRunError as error:
         _log(f"{error}; finished runs are kept, the same command goes on")
         return 130
@@ -94,19 +105,6 @@ def collect(args: Namespace) -> int:
     write_table(collect_probes(ids, records), args.probes)
     write_table(table, args.out)
     return 0
-
-
-def status(args: Namespace) -> int:
-    """Outcomes of a study's runs; 1 while something is not done."""
-    study = load_study(args.config)
-    place = Layout(args.results, study)
-    store = Store(place.store)
-    states = {spec.id: store.state(spec.id) for spec in _specs(study, place)}
-    print(", ".join(f"{count} {state}" for state, count in Counter(states.values()).items()))
-    for run_id, state in states.items():
-        if state in ("failed", "diverged"):
-            print(f"  {state} {run_id}: {store.load(run_id).error}")
-    return 0 if set(states.values()) <= {"done"} else 1
 
 
 def retry(args: Namespace) -> int:

@@ -19,6 +19,7 @@ import pyarrow as pa
 from behavior_scaling.data.errors import DataError
 from behavior_scaling.data.plausible import check_files
 from behavior_scaling.data.tables import Query, Table
+from behavior_scaling.termination import at_once
 
 MEMORY = "1GB"  # of the engine's own buffers; the arrays of preparation come on top
 LONGEST_MESSAGE = 500  # letters
@@ -42,7 +43,8 @@ def engine(scratch: Path, threads: int | None = None) -> Iterator[duckdb.DuckDBP
     }
     connection = duckdb.connect(config=settings)
     try:
-        yield connection
+        with at_once():  # a query that computes does not look at Python's signals
+            yield connection
     except duckdb.Error as error:
         raise DataError(f"the events could not be read: {_first_lines(error)}") from error
     finally:

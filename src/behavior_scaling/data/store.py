@@ -239,7 +239,10 @@ def _check_file(file: Path, digest: str) -> None:
     if not file.is_file():
         raise DataError(f"{file}: missing from the prepared data; prepare it again")
     if sha256_file(file) != digest:
-        raise DataError(f"{file}: does not have the SHA-256 that {META} states: altered")
+        raise DataError(
+            f"{file}: does not have the SHA-256 that {META} states: altered; remove {META} and "
+            f"prepare it again (finished runs are kept)"
+        )
 
 
 def _read_meta(path: Path) -> dict[str, Any]:

@@ -65,19 +65,23 @@ class Evaluation:
         return metrics_from_ranks(self.ranks) | self.coverage
 
 
-def evaluate(model: TwoPart, objective: Objective, dataset: Dataset) -> Evaluation:
+def evaluate(
+    model: TwoPart, objective: Objective, dataset: Dataset, vectors: Tensor | None = None
+) -> Evaluation:
     """Rank every evaluation position of both splits, validation first.
 
     Args:
         model: the trained model, on any device.
         objective: gives the restored score (on the model's device).
         dataset: the data that the model was trained on.
+        vectors: of all items [V, d], where they are at hand (stage 2); else they are made.
 
     Raises:
         NonFiniteScoresError: a score is NaN or infinite.
     """
     with torch.inference_mode():
-        catalogue = Catalogue(kinds_of(dataset, model), model.catalogue_vectors())
+        held = model.catalogue_vectors() if vectors is None else vectors
+        catalogue = Catalogue(kinds_of(dataset, model), held)
         restored = restored_of(objective, catalogue)
         passes = [_SplitPass(model, dataset, catalogue, restored, split) for split in SPLITS]
         tables = [one.run() for one in passes]

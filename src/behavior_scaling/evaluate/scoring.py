@@ -24,7 +24,7 @@ from behavior_scaling.evaluate.kinds import Groups, Kinds
 from behavior_scaling.model.objective import Objective
 from behavior_scaling.model.two_part import TwoPart
 
-BLOCK = 1 << 19  # scores held at once, to stay in cache
+BLOCK = {"cpu": 1 << 19, "cuda": 1 << 25}  # scores held at once: in a cache, or a fill of kernels
 FEWEST_ROWS = 64  # but not fewer rows than this, or reading the catalogue would dominate
 WIDEST = 1 << 16  # columns up to which scores are computed once
 WIDTH = 1 << 11  # columns of a block of a larger catalogue
@@ -58,9 +58,13 @@ class Scratch:
         return held[: rows * columns].view(rows, columns)
 
 
+def _block(device: torch.device) -> int:
+    return BLOCK.get(device.type, BLOCK["cpu"])
+
+
 def pieces(scores: Tensor) -> Iterator[tuple[Tensor, int]]:
     """Columns of a wide block a few at a time, and their first: what is read again is in cache."""
-    width = max(COLUMNS, BLOCK // max(1, len(scores)))
+    width = max(COLUMNS, _block(scores.device) // max(1, len(scores)))
     for at in range(0, scores.shape[1], width):
         yield scores[:, at : at + width], at
 
@@ -95,7 +99,7 @@ class Catalogue:
 
     def rows(self) -> int:
         """States of a block."""
-        return max(FEWEST_ROWS, BLOCK // self._width)
+        return max(FEWEST_ROWS, _block(self.vectors.device) // self._width)
 
     def read(self, states: Sequence[Tensor], readers: Sequence[Sequence[Reader]]) -> None:
         """Show the scores of blocks of scaled states, each [P, d], to each block's readers."""

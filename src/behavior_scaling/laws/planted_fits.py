@@ -9,9 +9,7 @@ so that the number of workers changes nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +21,7 @@ from behavior_scaling.laws.parts import AxisParts
 from behavior_scaling.laws.planted_design import AxisDesign, Noise, replicate
 from behavior_scaling.laws.results import Estimate
 from behavior_scaling.laws.study_compute import compute_fit
+from behavior_scaling.laws.workers import worker_pool
 
 LOSS = "validation/restored/all/cross_entropy"
 EXPONENT = {"allocation": "N", "share": "share", "negatives": "K"}
@@ -149,7 +148,7 @@ def run_tasks(
     if workers == 1:
         gather(map(run_task, (task for _, task in jobs)))
     else:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        with worker_pool(workers) as pool:
             gather(pool.map(run_task, [task for _, task in jobs]))
     return {
         name: {estimand: Draws.joined([one[estimand] for one in found]) for estimand in found[0]}

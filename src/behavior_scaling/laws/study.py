@@ -8,9 +8,7 @@ without a change in any number.
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +38,7 @@ from behavior_scaling.laws.table import (
     seed_noise,
 )
 from behavior_scaling.laws.users import Users, draw_users
+from behavior_scaling.laws.workers import worker_pool
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -149,8 +148,7 @@ class _Laws:
 def _shared(work: _Work, metrics: Sequence[str], workers: int) -> Iterable[_Laws]:
     if workers == 1 or len(metrics) < 2:
         return (_laws(work.of(metric), metric) for metric in metrics)
-    context = multiprocessing.get_context("spawn")  # a fork would copy numpy's threads half-way
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with worker_pool(workers) as pool:
         return list(pool.map(_laws, [work.of(metric) for metric in metrics], metrics))
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from behavior_scaling.model.fused import add_linear, norm_linear
+from behavior_scaling.model.fused import add_linear, norm_linear, product_type
 from behavior_scaling.model.layers import Matrix, Mlp
 from behavior_scaling.model.token_rows import TokenRows
 
@@ -60,6 +60,11 @@ def attend(qkv: Tensor, mask: Tensor, heads: int) -> Tensor:
     query, key, value = parts.unbind(2)
     mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
     return mixed.transpose(1, 2).reshape(rows, length, width // 3)
+
+
+def as_products(mask: Tensor) -> Tensor:
+    """The mask in the type of products: else every layer would keep a narrow copy of its own."""
+    return mask.to(product_type(mask))
 
 
 class Block(nn.Module):

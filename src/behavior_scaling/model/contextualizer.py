@@ -13,7 +13,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from behavior_scaling.model.attention import Block, rotation
+from behavior_scaling.model.attention import Block, as_products, rotation
 from behavior_scaling.model.event_input import EventInput
 from behavior_scaling.model.fused import rms_norm
 from behavior_scaling.records.spec import ContextualizerSpec
@@ -62,7 +62,7 @@ class Contextualizer(nn.Module):
         length = vectors.shape[1]
         if self.turn.shape[0] < length:
             self.turn = rotation(length, self.heads, self.head_width).to(vectors.device)
-        mask = attention_mask(document)
+        mask = as_products(attention_mask(document))
         x = vectors if vectors.dtype == torch.float64 else vectors.float()  # the residual
         if self.events is not None:
             x = x + self.events(events)

@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from behavior_scaling.model.attention import Block
+from behavior_scaling.model.attention import Block, as_products
 from behavior_scaling.model.embedder_base import ItemEmbedder, Items, out_matrix, used_tokens
 from behavior_scaling.model.fused import rms_norm
 from behavior_scaling.model.token_rows import layout, pack_tokens
@@ -66,11 +66,11 @@ class TransformerEmbedder(ItemEmbedder):
         cells = item_ids.index_select(0, rows.item) * self.tokens + rows.nth  # [S]
         share = self.share.view(-1).index_select(0, cells)  # [S]
         x = self.table.index_select(0, self.index.view(-1).index_select(0, cells))  # [S, e]
-        mask = rows.mask(share.log())  # a common factor of an item does not matter to softmax
+        # A common factor of an item does not matter to softmax.
+        mask = as_products(rows.mask(share.log()))
         for block in self.blocks:
             x = block(x, mask, rows=rows)
-        mean = x.new_zeros(item_ids.shape[0], x.shape[1])
-        mean = mean.index_add(0, rows.item, x * share[:, None])
+        mean = rows.weighted_sum(x, share, item_ids.shape[0])
         out: Tensor = self.out(rms_norm(mean))
         return out
 

@@ -72,7 +72,7 @@ class _RmsNorm(torch.autograd.Function):
 class _NormLinear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, turn: Tensor | None) -> Tensor:
-        kind = _product_type(x)
+        kind = product_type(x)
         with _no_autocast(x):
             normed, scale = _normed(_rows(x))
             narrow = normed.to(kind)
@@ -101,7 +101,7 @@ class _NormLinear(torch.autograd.Function):
 class _AddLinear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, residual: Tensor, x: Tensor, weight: Tensor) -> Tensor:
-        kind = _product_type(residual)
+        kind = product_type(residual)
         with _no_autocast(residual):
             narrow = _rows(x).to(kind)
             ctx.save_for_backward(narrow, weight)
@@ -120,7 +120,7 @@ class _AddLinear(torch.autograd.Function):
 class _AddMlp(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, up: Tensor, down: Tensor) -> Tensor:
-        kind = _product_type(x)
+        kind = product_type(x)
         with _no_autocast(x):
             rows = _rows(x)
             normed, scale = _normed(rows)
@@ -147,7 +147,7 @@ class _AddMlp(torch.autograd.Function):
         return grad_x.view(grad_outputs[0].shape), grad_up, grad_down
 
 
-def _product_type(x: Tensor) -> torch.dtype:
+def product_type(x: Tensor) -> torch.dtype:
     """The type that matrix products run in: autocast's, or that of `x`."""
     device = x.device.type
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from behavior_scaling.sizes.memory import token_row
+from behavior_scaling.sizes.saved import token_row
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,17 @@ class TokenRows:
 
     def spread(self, x: Tensor) -> Tensor:
         """Tokens [S, m] -> rows [rows, R, m], zero where no token lies."""
-        grid = x.new_zeros(self.rows * self.length, x.shape[1])
-        return grid.index_copy(0, self.cell, x).view(self.rows, self.length, -1)
+        spread: Tensor = _Spread.apply(x, self.cell, self.rows * self.length)  # type: ignore[no-untyped-call]
+        return spread.view(self.rows, self.length, -1)
 
     def gather(self, x: Tensor) -> Tensor:
         """Rows [rows, R, m] -> tokens [S, m]."""
         return x.reshape(self.rows * self.length, -1).index_select(0, self.cell)
+
+    def weighted_sum(self, x: Tensor, weight: Tensor, items: int) -> Tensor:
+        """Tokens [S, m], their weights [S] without gradient -> sums by item [n, m]."""
+        summed: Tensor = _WeightedSum.apply(x, weight, self.item, items)  # type: ignore[no-untyped-call]
+        return summed
 
     def mask(self, log_share: Tensor) -> Tensor:
         """Additive attention mask [rows, 1, R, R]: a token's own item only, plus log weights.
@@ -51,6 +57,36 @@ class TokenRows:
         key.view(-1).index_copy_(0, self.cell, log_share)
         same = owner[:, :, None] == owner[:, None, :]
         return torch.where(same, key[:, None, :], -math.inf).unsqueeze(1)
+
+
+class _Spread(torch.autograd.Function):
+    """index_copy into zeros that keeps the places alone: autograd's own keeps the tokens too."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, cell: Tensor, cells: int) -> Tensor:
+        ctx.save_for_backward(cell)
+        return x.new_zeros(cells, x.shape[1]).index_copy_(0, cell, x)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:
+        (cell,) = ctx.saved_tensors
+        return grad_outputs[0].index_select(0, cell), None, None
+
+
+class _WeightedSum(torch.autograd.Function):
+    """Sums by item of weighted tokens that keep the weights alone, not the weighted tokens."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, item: Tensor, items: int) -> Tensor:
+        ctx.save_for_backward(weight, item)
+        return x.new_zeros(items, x.shape[1]).index_add_(0, item, x * weight[:, None])
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None, None]:
+        weight, item = ctx.saved_tensors
+        return grad_outputs[0].index_select(0, item) * weight[:, None], None, None, None
 
 
 def pack_tokens(counts: Tensor) -> TokenRows:

@@ -81,8 +81,11 @@ class TwoPart(nn.Module):
     def catalogue_vectors(self) -> Tensor:
         """Vectors of all items [V, d] in float32, without gradient, computed in blocks."""
         device = self.contextualizer.log_temperature.device
-        blocks = torch.split(torch.arange(self.n_items, device=device), CATALOGUE_BLOCK)
-        return torch.cat([self.item_vectors(block).float() for block in blocks])
+        vectors = torch.empty(self.n_items, self.width, device=device)  # torch.cat would hold two
+        for start in range(0, self.n_items, CATALOGUE_BLOCK):
+            stop = min(start + CATALOGUE_BLOCK, self.n_items)
+            vectors[start:stop] = self.item_vectors(torch.arange(start, stop, device=device))
+        return vectors
 
     def states(self, vectors: Tensor, document: Tensor, events: Tensor | None = None) -> Tensor:
         """Contextual states of unit RMS.

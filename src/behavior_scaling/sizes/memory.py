@@ -1,10 +1,13 @@
 """Bytes that a run's training step needs at its peak, by part: whether a run fits a device.
 
-Choices: float32 throughout (bf16-mixed keeps float32 weights and needs somewhat less for
-activations); what autograd saves is counted tensor by tensor and checked in the tests against
-what torch saves; logits are counted by the block of positions that is held at once, not by the
-number of positions. The interpreter, the allocator's slack and memory-mapped data are not
-counted.
+Choices: what autograd saves is counted tensor by tensor and checked in the tests against what
+torch saves, in both precisions. bf16-mixed keeps weights, gradients, moments, normed inputs and the
+loss in float32; products, their inputs and attention's mask are bf16, and a matrix has a bf16 copy
+while it is applied. Logits are counted by the block of positions that is held at once, not by the
+number of positions. Distinct items are bounded by inputs and targets, unless the caller knows
+better (step_items). Of a run over several devices each one's share is counted, the largest. What a
+moment of a step needs besides is in memory_peak.py. The interpreter, the allocator's slack,
+kernels' workspaces and memory-mapped data are not counted.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import math
 from dataclasses import dataclass
 
 from behavior_scaling.records.spec import ContextualizerSpec, EmbedderSpec, ObjectiveSpec
+from behavior_scaling.sizes.execution import SINGLE, Execution
 from behavior_scaling.sizes.flops import (
     candidates_drawn,
     scores_past,
@@ -22,30 +26,29 @@ from behavior_scaling.sizes.flops import (
 from behavior_scaling.sizes.parameters import (
     MLP_RATIO,
     contextualizer_parameters,
+    embedder_block_parameters,
     embedder_parameters,
     table_parameters,
 )
-from behavior_scaling.user_class import is_user_class, stated_saved_floats
+from behavior_scaling.sizes.saved import (
+    FLOAT,
+    HALF,
+    Precision,
+    contextualizer_saves,
+    embedder_saves,
+    past_saves,
+)
+from behavior_scaling.user_class import is_user_class
 
-FLOAT = 4  # bytes
-ROW_STEP = 16  # tokens; attention over other lengths falls to a slow path on a CPU
 INDEX = 8
-
-# What autograd saves in a pre-norm half block, in widths per position: the half's normed input;
-# queries, keys, values and attention's output; the MLP's hidden layer before and after GELU.
-SAVED_BY_ATTENTION = 1 + 4
-SAVED_BY_MLP = 1 + 2 * MLP_RATIO
-# In a transformer embedder: flat, the normed input, queries, keys, values and what attention gave,
-# and the same four again in rows (model/token_rows.py); once, the tokens' share of their mean.
-SAVED_BY_FLAT_ATTENTION = 1 + 4
-SAVED_BY_MIXING = 3 + 2 * MLP_RATIO  # mean and numbers side by side, hidden, the normed sum
+FEWEST_ROWS = 128  # of a tile of scores (model/logit_tiles.py)
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes by part."""
+    """Bytes by part, on each device."""
 
-    weights: int  # parameters, their gradients, Adam's two moments
+    weights: int  # parameters, their gradients, Adam's two moments, copies in use
     items: int  # codes and means of the catalogue, and in stage 2 its cached vectors
     activations: int  # what autograd saves of both parts
     candidates: int  # vectors, mask and correction, one block of logits, and their gradients
@@ -68,93 +71,174 @@ def memory(
     n_items: int,
     documents: int,
     block_bytes: int,
+    precision: Precision = "fp32",
+    execution: Execution = SINGLE,
+    embedded: int | None = None,
 ) -> Memory:
-    """Bytes of one training step.
+    """Bytes of one training step on each device.
 
     Args:
         embedder: the embedder's spec.
         contextualizer: the contextualizer's spec.
         objective: candidates of a step.
         stage: 1 or 2.
-        batch: B.
+        batch: B, of all devices together.
         context: L.
         tokens: T.
         n_items: V.
         documents: sequences in a batch (B or more where short ones are packed).
-        block_bytes: bytes of logits held at once (model.cross_entropy.BLOCK_BYTES).
+        block_bytes: bytes of logits held at once (model/logit_tiles.py TILE_BYTES).
+        precision: of products.
+        execution: devices and what they share.
+        embedded: distinct items that a device embeds a step (stage 1), where it is known better
+            than by the bound of all inputs, targets and candidates (step_items).
 
     Raises:
         ValueError: a stage other than 1 or 2, or an embedder that cannot be built.
     """
     frozen = vectors_are_frozen(embedder, stage)
     width = contextualizer.width
-    grid = batch * context
-    n_emb, n_ctx = embedder_parameters(embedder, width), contextualizer_parameters(contextualizer)
-    n_emb += table_parameters(embedder, width, n_items)  # its gradient is dense: it counts as any
-    trained = n_ctx + (0 if stage == 2 else n_emb)
-    candidates = min(n_items, candidates_drawn(objective, n_items))
+    local = local_step(objective, batch, context, documents, n_items, execution)
+    grid, candidates = local.grid, local.candidates
     everything = takes_everything(objective, n_items)
-    embedded = n_items if everything else min(n_items, 2 * grid + objective.uniform)
-    cache = n_items * width * FLOAT if stage == 2 else 0
-    rows = min(grid, max(1, block_bytes // (FLOAT * candidates)))
-    vectors = (embedded + 2 * grid + candidates) * width * FLOAT
-    mask = 0 if everything else documents * (candidates + 1) * FLOAT
-    past = past_saves(width, context) if scores_past(objective, n_items) else 0
+    if stage == 2:
+        embedded = 0  # vectors are rows of the cache, and a chunk of candidates is gathered at once
+        held = 2 * local.scored + chunk_columns(local.scored, candidates, block_bytes)
+    else:
+        if embedded is None:
+            embedded = min(n_items, 2 * grid + local.foreign)
+        held = embedded + 2 * local.scored + candidates
+    vectors = (FLOAT if precision == "fp32" or stage == 2 else HALF) * held * width
+    mask = 0 if everything else local.documents * (candidates + 1) * FLOAT
+    rows = min(local.scored, max(1, block_bytes // (FLOAT * candidates)))
+    past = past_saves(width, context, precision) if scores_past(objective, n_items) else 0
+    saved = grid * (contextualizer_saves(contextualizer, context, precision) + past)
+    items = 0 if frozen else embedded * embedder_saves(embedder, width, tokens, precision)
     return Memory(
-        weights=FLOAT * (n_emb + n_ctx + 3 * trained),
-        items=n_items * embedder_inputs(embedder, tokens) + cache,
-        activations=round(FLOAT * grid * (contextualizer_saves(contextualizer, context) + past))
-        + (0 if frozen else FLOAT * embedded * embedder_saves(embedder, width, tokens)),
-        candidates=2 * vectors + mask + rows * candidates * FLOAT,
+        weights=weights_memory(embedder, contextualizer, n_items, stage, precision, execution),
+        items=catalogue_inputs(embedder, width, tokens, n_items, stage),
+        activations=round(FLOAT * (saved + items)),
+        candidates=vectors
+        + FLOAT * held * width
+        + min(mask, max(block_bytes, local.documents * FLOAT))
+        + rows * candidates * FLOAT,
     )
 
 
-def contextualizer_saves(contextualizer: ContextualizerSpec, context: int) -> int:
-    """Floats that autograd saves at one position: layers, final norm, mask row, event features."""
-    layer = SAVED_BY_ATTENTION + SAVED_BY_MLP
-    blocks = (contextualizer.layers * layer + 1) * contextualizer.width
-    return blocks + context + contextualizer.event_width
+@dataclass(frozen=True)
+class LocalStep:
+    """What one device works on at once."""
+
+    grid: int  # positions of its part of the batch
+    documents: int  # whose positions it scores
+    scored: int  # positions that it scores: with candidates spread, those of all devices
+    candidates: int  # distinct ones that it scores them against
+    foreign: int  # of them, those that its own positions do not name
 
 
-def past_saves(width: int, context: int) -> float:
-    """Floats that autograd saves at one position where it is scored against its own past.
+def local_step(
+    objective: ObjectiveSpec,
+    batch: int,
+    context: int,
+    documents: int,
+    n_items: int,
+    execution: Execution,
+) -> LocalStep:
+    """The largest share of a step: rows are cut over devices, a device's over its parts.
 
-    Its query and its vector, its row of scores, the row's sum, and a mask of bytes.
+    Candidates are those of the whole step (model/parts.py), so to a part of it the in-batch ones
+    may be foreign, too.
     """
-    return 2 * width + context + 1 + context / FLOAT
+    parts = execution.devices * execution.accumulate
+    spread = execution.devices if execution.shard_candidates else 1
+    grid = math.ceil(batch / parts) * context
+    drawn = min(n_items, candidates_drawn(objective, n_items))
+    candidates = math.ceil(drawn / spread)
+    own = parts == 1 and not takes_everything(objective, n_items)
+    return LocalStep(
+        grid=grid,
+        documents=math.ceil(documents / parts) * spread,
+        scored=grid * spread,
+        candidates=candidates,
+        foreign=objective.uniform if own else candidates,
+    )
 
 
-def embedder_saves(embedder: EmbedderSpec, width: int, tokens: int) -> int:
-    """Floats that autograd saves for one item: its blocks, and its mean before and after norm.
+def step_items(
+    objective: ObjectiveSpec,
+    *,
+    batch: int,
+    context: int,
+    documents: int,
+    n_items: int,
+    execution: Execution = SINGLE,
+) -> int:
+    """Most distinct items that a device embeds a step where targets are the next inputs.
 
-    Raises:
-        ValueError: a user's class that does not state them.
+    A document of n positions names n + 1 items, so a device's inputs and targets are at most
+    B L + documents items, to which come candidates of other positions and those drawn uniformly.
     """
-    if embedder.kind in ("fixed", "table"):
-        return 0
-    if is_user_class(embedder.kind):
-        return stated_saved_floats(embedder.kind, embedder.width, embedder.depth, width, tokens)
-    mixing = SAVED_BY_MIXING * embedder.width if embedder.kind == "tabtransformer" else 0
-    if embedder.depth == 0:
-        return mixing or embedder.width
-    if embedder.kind == "mlp":
-        return (embedder.depth * SAVED_BY_MLP + 1) * embedder.width
-    length, stretch = token_row(tokens)
-    flat = (SAVED_BY_FLAT_ATTENTION + SAVED_BY_MLP) * embedder.width
-    in_rows = 4 * embedder.width * length / stretch
-    once = embedder.width + length**2 / stretch  # the share of the mean, and a row of the mask
-    of_tokens = tokens * (embedder.depth * (flat + in_rows) + once)
-    return round(of_tokens) + embedder.width + mixing
+    local = local_step(objective, batch, context, documents, n_items, execution)
+    named = math.ceil(documents / (execution.devices * execution.accumulate))
+    return min(n_items, local.grid + named + local.foreign)
 
 
-def token_row(longest: int) -> tuple[int, int]:
-    """Length R of the rows that attention over items of up to `longest` tokens sees.
+def chunk_columns(positions: int, candidates: int, block_bytes: int) -> int:
+    """Candidates whose vectors are gathered at once from a frozen table: a tile's columns.
 
-    Returns:
-        R, and the flat positions whose items a row takes (model/token_rows.py).
+    As of model/logit_tiles.py tile_shape.
     """
-    length = ROW_STEP * math.ceil((longest + ROW_STEP - 1) / ROW_STEP)
-    return length, length - longest + 1
+    cells, fewest = block_bytes // FLOAT, min(positions, FEWEST_ROWS)
+    if candidates * fewest <= cells:
+        return candidates
+    return min(candidates, max(1, cells // min(positions, 2 * FEWEST_ROWS)))
+
+
+def weights_memory(
+    embedder: EmbedderSpec,
+    contextualizer: ContextualizerSpec,
+    n_items: int,
+    stage: int,
+    precision: Precision,
+    execution: Execution,
+) -> int:
+    """Parameters, gradients, moments, and bf16 copies of the largest matrices while they work.
+
+    Under fsdp a share of what is trained, and one block whole with its gradient; under deepspeed
+    (ZeRO stage 2) all weights, in bf16 where products are, and a share of a float32 copy,
+    gradients and moments.
+    """
+    width, part = contextualizer.width, execution.devices
+    n_emb, n_ctx = embedder_parameters(embedder, width), contextualizer_parameters(contextualizer)
+    n_emb += table_parameters(embedder, width, n_items)  # its gradient is dense: it counts as any
+    trained = n_ctx + (0 if stage == 2 else n_emb)
+    frozen = n_emb + n_ctx - trained
+    size = FLOAT if precision == "fp32" else HALF
+    if execution.strategy == "fsdp":
+        gathered = 2 * _largest_block(embedder, contextualizer, stage)
+        held = FLOAT * (frozen + math.ceil(4 * trained / part) + gathered)
+    elif execution.strategy == "deepspeed":
+        held = size * (frozen + trained) + FLOAT * math.ceil(4 * trained / part)
+    else:
+        held = FLOAT * (frozen + 4 * trained)
+    if precision == "fp32":
+        return held
+    return held + HALF * (MLP_RATIO * max(embedder.width, width) ** 2 + embedder.width * width)
+
+
+def _largest_block(embedder: EmbedderSpec, contextualizer: ContextualizerSpec, stage: int) -> int:
+    ours = (4 + 2 * MLP_RATIO) * contextualizer.width**2
+    if stage == 2 or embedder.depth == 0 or is_user_class(embedder.kind):
+        return ours
+    return max(ours, embedder_block_parameters(embedder))
+
+
+def catalogue_inputs(
+    embedder: EmbedderSpec, width: int, tokens: int, n_items: int, stage: int
+) -> int:
+    """Bytes of the catalogue's fixed inputs, and in stage 2 of its cached vectors."""
+    cache = n_items * width * FLOAT if stage == 2 else 0
+    return n_items * embedder_inputs(embedder, tokens) + cache
 
 
 def embedder_inputs(embedder: EmbedderSpec, tokens: int) -> int:

@@ -9,7 +9,7 @@ Realised values, not wanted ones, enter fits.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from behavior_scaling.config_parts import ContextualizerConfig, EmbedderConfig
@@ -70,12 +70,26 @@ def realise(
     Raises:
         ValueError: N not positive, or a share outside [0, 1).
     """
+    return nearest(realisable(embedder_config, contextualizer_config, share), parameters, share)
+
+
+def realisable(
+    embedder_config: EmbedderConfig, contextualizer_config: ContextualizerConfig, share: float
+) -> list[Shape]:
+    """The pairs among which `realise` chooses: controls for share 0, else the catalogue."""
+    if share == 0 and embedder_config.kind != "table":
+        return list(controls(contextualizer_config))
+    return list(catalogue(embedder_config, contextualizer_config))
+
+
+def nearest(shapes: Sequence[Shape], parameters: float, share: float) -> Shape:
+    """The one of some pairs that is nearest to N = `parameters` and s = `share`.
+
+    Raises:
+        ValueError: N not positive, or a share outside [0, 1).
+    """
     if not parameters > 0 or not 0 <= share < 1:
         raise ValueError(f"no model has N = {parameters:g} and an embedder share of {share:g}")
-    if share == 0 and embedder_config.kind != "table":
-        shapes = list(controls(contextualizer_config))
-    else:
-        shapes = list(catalogue(embedder_config, contextualizer_config))
 
     def rank(shape: Shape) -> tuple[float, int, float]:
         in_size = math.log(shape.parameters / parameters)

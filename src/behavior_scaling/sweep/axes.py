@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 
-from behavior_scaling.config import Study
+from behavior_scaling.config import BasePoint, Study
+from behavior_scaling.config_parts import EmbedderConfig
 from behavior_scaling.records.spec import ObjectiveSpec
-from behavior_scaling.sizes.shapes import Shape, catalogue, controls, realise
+from behavior_scaling.sizes.shapes import Shape, catalogue, controls, nearest, realisable, realise
 from behavior_scaling.sweep.cells import MIN_STEPS, Cell, CellMaker, LeftOut
 
 # How far a realised value may lie from the requested one before a cell is left out.
@@ -24,9 +25,13 @@ def _far(value: float, wanted: float, tolerance: float) -> bool:
     return value != wanted and abs(math.log(value / wanted)) > math.log(tolerance)
 
 
-def _nearest(study: Study, parameters: float, share: float, depth: int) -> Shape:
-    family = study.embedder.model_copy(update={"depths": (depth,)})
-    return realise(family, study.contextualizer, parameters, share)
+def _family(study: Study, depth: int) -> EmbedderConfig:
+    return study.embedder.model_copy(update={"depths": (depth,)})
+
+
+def _at(study: Study, point: BasePoint) -> Shape:
+    family = _family(study, point.depth)
+    return realise(family, study.contextualizer, point.parameters, point.share)
 
 
 def allocation(study: Study, maker: CellMaker) -> tuple[list[Cell], list[LeftOut]]:
@@ -36,10 +41,11 @@ def allocation(study: Study, maker: CellMaker) -> tuple[list[Cell], list[LeftOut
     axis = study.axes.allocation
     if axis is None:
         return cells, left
+    shapes = realisable(_family(study, axis.depth), study.contextualizer, axis.share)
     for budget, sizes in zip(axis.budgets, axis.parameters, strict=True):
         taken: set[Shape] = set()
         for size in sizes:
-            shape, label = _nearest(study, size, axis.share, axis.depth), f"N={size:g}"
+            shape, label = nearest(shapes, size, axis.share), f"N={size:g}"
             reason = ""
             if _far(shape.parameters, size, SIZE_TOLERANCE):
                 reason = f"nearest realisable N is {shape.parameters:,}"
@@ -119,8 +125,7 @@ def batch(study: Study, maker: CellMaker) -> tuple[list[Cell], list[LeftOut]]:
     if axis is None:
         return cells, left
     for budget in axis.budgets:
-        point = study.base_point(budget)
-        shape = _nearest(study, point.parameters, point.share, point.depth)
+        shape = _at(study, study.base_point(budget))
         for size in axis.batches:
             objective = maker.stage1_objective()
             if axis.form == "as_paper":
@@ -160,8 +165,7 @@ def negatives(study: Study, maker: CellMaker) -> tuple[list[Cell], list[LeftOut]
     arms = [("uniform", k, axis.in_batch, k) for k in axis.uniform]
     arms += [("popular", m, m, 0) for m in axis.popular]
     for budget in axis.budgets:
-        point = study.base_point(budget)
-        shape = _nearest(study, point.parameters, point.share, point.depth)
+        shape = _at(study, study.base_point(budget))
         for arm, asked, in_batch, uniform in arms:
             label = f"{'K' if arm == 'uniform' else 'M'}={asked}"
             if uniform > maker.n_items:

@@ -5,7 +5,8 @@ Snakemake sees files and dates alone, so every bundle has a request file as its 
 is renewed, before the DAG is built, when the bundle's records are gone, damaged or other than it
 says: the job comes back, trains what is missing and nothing else, and all that follows is redone.
 (Removing the bundle file would not do: Snakemake leaves a lost file alone while what was made from
-it stands.)
+it stands.) A bundle whose records are all there, trained elsewhere or brought from another machine,
+gets its file at the same time: no job has to run to see that nothing is left to do.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def stale_bundles(
 def renew_requests(
     plan: Plan, study: Study, data: DataSpec | None, folder: Path, store: Store
 ) -> list[str]:
-    """Write the requests that are absent and renew those of stale bundles.
+    """Write the requests that are absent, the files of bundles that are done, and renew the rest.
 
     Args:
         plan: the study's plan.
@@ -75,12 +76,23 @@ def renew_requests(
             write_text(request_path(folder, bundle.key), f"{bundle.key}\n")
     if data is None:
         return []
+    for bundle in plan.bundles:  # parents first, as their files are no newer than their children's
+        if not bundle_path(folder, bundle.key).is_file():
+            _settle(bundle, study, data, folder, store)
     messages = []
     for path, reason in stale_bundles(plan, study, data, folder, store):
         # The time makes the content new: Snakemake forgives a newer date on the same content.
         write_text(request_path(folder, path.stem), f"{time.time_ns()} {path.stem}: {reason}\n")
         messages.append(f"bundle {path.stem} will run again: {reason}")
     return messages
+
+
+def _settle(bundle: Bundle, study: Study, data: DataSpec, folder: Path, store: Store) -> None:
+    try:
+        records = [store.load(resolve(cell, study, data).id) for cell in bundle.cells]
+    except RecordError:
+        return
+    write_bundle(bundle_path(folder, bundle.key), bundle, records)
 
 
 def _why_stale(path: Path, bundle: Bundle, study: Study, data: DataSpec, store: Store) -> str:

@@ -12,6 +12,7 @@ import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from behavior_scaling.config import Study
@@ -61,7 +62,7 @@ class Cell:
         """N = N_emb + N_ctx."""
         return self.n_emb + contextualizer_parameters(self.contextualizer)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Hash of what is run, whatever axis asks for it (the run id without the data)."""
         body = dataclasses.asdict(self)

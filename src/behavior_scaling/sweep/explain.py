@@ -1,4 +1,7 @@
-"""What a study would run and what it leaves out, as text, before anything is spent."""
+"""What a study would run and what it leaves out, as text, before anything is spent.
+
+Choices: hours by axis of a study that names a GPU are `plan-study`'s (study_text.py).
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Iterator
 
 from behavior_scaling.config import Study
 from behavior_scaling.sweep.cells import Cell, unique
-from behavior_scaling.sweep.plan import Plan
+from behavior_scaling.sweep.plan import Bundle, Plan
 from behavior_scaling.sweep.seconds import estimated_seconds
 
 _HEAD = (
@@ -34,21 +37,29 @@ def explain(study: Study, plan: Plan) -> Iterator[str]:
     runs = sum(len(bundle.cells) for bundle in plan.bundles)
     shared = len(plan.cells) - len({cell.key for cell in plan.cells})
     flops = sum(bundle.flops for bundle in plan.bundles)
-    yield "\nestimated seconds by axis, on one core of a small machine (a shared run counts once)"
-    yield from _seconds(study, plan)
+    gpu = study.execution.gpu
+    if gpu is None:
+        where = "on one core of a small machine (a shared run counts once)"
+        yield f"\nestimated seconds by axis, {where}"
+        yield from _seconds(study, plan)
     yield "\nbundles"
     for bundle in plan.bundles:
         after = f" after {', '.join(bundle.parents)}" if bundle.parents else ""
         yield (
             f"  {bundle.key}  {len(bundle.cells)} runs, {bundle.flops:.3g} FLOPs, "
-            f"{bundle.seconds:,.0f} s{after}"
+            f"{bundle.seconds:,.0f} s{_devices(bundle)}{after}"
         )
-    seconds = sum(bundle.seconds for bundle in plan.bundles)
+    seconds = sum(bundle.seconds * bundle.devices for bundle in plan.bundles)
+    time = f"{seconds:,.0f} s of one core" if gpu is None else f"{seconds / 3600:,.1f} h of {gpu}"
     yield (
         f"\n{len(plan.cells)} cells, {runs} runs ({shared} cells share another's run, parents of "
         f"stage 2 counted), {len(plan.bundles)} jobs, {flops:.3g} nominal FLOPs, "
-        f"about {seconds:,.0f} s of one core"
+        f"about {time}"
     )
+
+
+def _devices(bundle: Bundle) -> str:
+    return f" on {bundle.devices} devices" if bundle.devices > 1 else ""
 
 
 def _seconds(study: Study, plan: Plan) -> Iterator[str]:

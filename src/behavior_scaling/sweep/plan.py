@@ -1,9 +1,10 @@
 """The plan: every cell of a study, and the bundles of short runs that become jobs.
 
 Choices: bundles are cut within one stage and one budget, so that a new budget leaves the old
-bundles as they are, and by estimated seconds (seconds.py), because short runs cost overhead, not
-FLOPs; a bundle's key hashes its cells, so the key changes when the work does; a bundle of stage 2
-names the bundles that train its parents.
+bundles as they are, within one number of devices, because a job asks for them once, and by
+estimated seconds (seconds.py), because short runs cost overhead, not FLOPs; a bundle's key hashes
+its cells, so the key changes when the work does; a bundle of stage 2 names the bundles that train
+its parents.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from dataclasses import dataclass
 from behavior_scaling.config import Study
 from behavior_scaling.sweep.axes import AXES
 from behavior_scaling.sweep.cells import Cell, CellMaker, LeftOut, unique
-from behavior_scaling.sweep.seconds import estimated_seconds
+from behavior_scaling.sweep.execution import execution_of
+from behavior_scaling.sweep.seconds import run_seconds
+
+Timed = tuple[Cell, float]  # a run and its estimated seconds
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class Bundle:
     cells: tuple[Cell, ...]
     parents: tuple[str, ...]  # keys of bundles that must come first
     seconds: float  # estimated, of all its runs
+    devices: int = 1  # that each of its runs takes
 
     @property
     def flops(self) -> float:
@@ -63,32 +68,34 @@ def make_plan(study: Study, n_items: int) -> Plan:
         more, omitted = axis(study, maker)
         cells += more
         left += omitted
-    return Plan(tuple(cells), tuple(left), _bundle(study, list(unique(cells))))
+    return Plan(tuple(cells), tuple(left), _bundle(study, n_items, list(unique(cells))))
 
 
-def _bundle(study: Study, cells: list[Cell]) -> tuple[Bundle, ...]:
-    groups: dict[tuple[int, float], list[Cell]] = defaultdict(list)
+def _bundle(study: Study, n_items: int, cells: list[Cell]) -> tuple[Bundle, ...]:
+    groups: dict[tuple[int, float, int], list[Timed]] = defaultdict(list)
     for cell in cells:
-        groups[cell.stage, cell.budget].append(cell)
+        execution = execution_of(cell, study, n_items)
+        seconds = run_seconds(cell, study, n_items, execution)
+        groups[cell.stage, cell.budget, execution.devices].append((cell, seconds))
     bundles: list[Bundle] = []
     home: dict[str, str] = {}  # cell key -> bundle key
     # Long runs first within a stage: two workers then finish at nearly the same time.
-    for _, group in sorted(groups.items(), key=lambda item: (item[0][0], -item[0][1])):
+    ordered = sorted(groups.items(), key=lambda item: (item[0][0], -item[0][1], -item[0][2]))
+    for (_, _, devices), group in ordered:
         for part, seconds in _jobs(study, group):
             text = "\n".join(cell.key for cell in part)
             key = hashlib.sha256(text.encode()).hexdigest()[:16]
             parents = sorted({home[cell.parent.key] for cell in part if cell.parent})
-            bundles.append(Bundle(key, part, tuple(parents), seconds))
+            bundles.append(Bundle(key, part, tuple(parents), seconds, devices))
             home |= {cell.key: key for cell in part}
     return tuple(bundles)
 
 
-def _jobs(study: Study, cells: list[Cell]) -> Iterator[tuple[tuple[Cell, ...], float]]:
+def _jobs(study: Study, cells: list[Timed]) -> Iterator[tuple[tuple[Cell, ...], float]]:
     """Consecutive cells, as many as fit a job, and their seconds."""
     part: list[Cell] = []
     total = 0.0
-    for cell in cells:
-        seconds = estimated_seconds(cell, study.data.context, study.execution.probes)
+    for cell, seconds in cells:
         if part and total + seconds > study.execution.bundle_seconds:
             yield tuple(part), total
             part, total = [], 0.0

@@ -15,15 +15,17 @@ what the draw of candidates adds to their variance is part of the noise.
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from behavior_scaling.data.store import Dataset
 from behavior_scaling.model.seeding import seeded
+from behavior_scaling.model.step import BatchTensors
 from behavior_scaling.records.spec import RunSpec
 from behavior_scaling.train.datamodule import sampler, tensors
 from behavior_scaling.train.module import RunModule
 
 BATCHES = 4
+PIECE = 1 << 24  # numbers of a gradient that are held in double precision at once
 
 
 def noise_and_signal(gradients: Tensor, batch: int) -> tuple[float, float]:
@@ -34,8 +36,10 @@ def noise_and_signal(gradients: Tensor, batch: int) -> tuple[float, float]:
         batch: B, sequences of each.
     """
     n = len(gradients)
-    wide = gradients.double()
-    products = wide @ wide.T  # [n, n]
+    products = torch.zeros(n, n, dtype=torch.float64, device=gradients.device)
+    for piece in torch.split(gradients, PIECE, dim=1):
+        wide = piece.double()
+        products += wide @ wide.T
     squares = float(products.trace())
     signal = (float(products.sum()) - squares) / (n * (n - 1))
     return batch * (squares / n - signal), signal
@@ -67,8 +71,21 @@ class FreshGradients:
         gradients, spent = [], 0.0
         for batch in self._sampler.draws(step, BATCHES):
             arrays = tensors(batch, device)
-            result = module.step_beside(arrays, self._seed, batch.step)
-            parts = torch.autograd.grad(result.loss, trained)
-            gradients.append(torch.cat([part.reshape(-1) for part in parts]))
-            spent += module.executed_flops(arrays, result)
+            gradient, executed = self._of_batch(module, arrays, batch.step, trained)
+            gradients.append(gradient)
+            spent += executed
         return torch.stack(gradients), spent
+
+    def _of_batch(
+        self, module: RunModule, batch: BatchTensors, step: int, trained: list[nn.Parameter]
+    ) -> tuple[Tensor, float]:
+        """One batch's gradient [N] and FLOPs, in parts no larger than those of training."""
+        positions, spent = int(batch.valid.sum()), 0.0
+        sums = torch.zeros((), device=batch.inputs.device)
+        for part in module.share.alone().parts(batch, module.objective, self._seed, step):
+            result = module.step_beside(part, self._seed, step)
+            loss = result.loss * (result.n_positions / positions)
+            grads = torch.autograd.grad(loss, trained)
+            sums = sums + torch.cat([grad.reshape(-1) for grad in grads])
+            spent += module.executed_flops(part, result)
+        return sums, spent

@@ -68,14 +68,19 @@ class MatmulRate:
 
 
 def rate_of_run(module: RunModule, dataset: Dataset) -> MatmulRate | None:
-    """The rate of the products of a run's first step; arguments and result as of matmul_rate."""
-    return matmul_rate(module, first_batch(module, dataset))
+    """The rate of the products of a run's first step; arguments and result as of matmul_rate.
+
+    Where a run has several devices, that of this one times their number.
+    """
+    found = matmul_rate(module, first_batch(module, dataset))
+    return None if found is None else MatmulRate(found.flops * module.share.size, found.seconds)
 
 
 def first_batch(module: RunModule, dataset: Dataset) -> BatchTensors:
-    """The batch of a run's first step, on the model's device."""
+    """The batch of a run's first step on the model's device; of several parts the first."""
     batches = sampler(dataset, module.spec, module.spec.seed)
-    return tensors(next(iter(batches)), next(module.model.parameters()).device)
+    whole = tensors(next(iter(batches)), next(module.model.parameters()).device)
+    return next(module.share.alone().parts(whole, module.objective, module.spec.seed, 0))
 
 
 def matmul_rate(module: RunModule, batch: BatchTensors) -> MatmulRate | None:

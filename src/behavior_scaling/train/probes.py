@@ -4,7 +4,8 @@ Choices: the points lie log-spaced between 5% and 100% of D, each at the end of 
 reaches it; a step that reaches several is probed once. A probe leaves training bit for bit as it
 was: batches and candidates are named by seeds of their own, torch's generators are put back,
 gradients never reach a parameter's `grad`. Its FLOPs and seconds are counted apart. What is not
-finite is noted as null: only training itself says that a run has diverged.
+finite is noted as null: only training itself says that a run has diverged. Of several processes one
+measures; the others note where it did, so that all agree on what is due.
 """
 
 from __future__ import annotations
@@ -69,24 +70,27 @@ class Prober:
         if not is_due(tally, self._points):
             return
         began = time.monotonic()
+        probe: dict[str, float | None] = {"step": tally.steps, "positions": tally.consumed}
+        with module.whole() as here:
+            if here:
+                probe |= self._measured(module)
+        tally.probes.append(probe)
+        tally.probe_seconds += time.monotonic() - began
+
+    def _measured(self, module: RunModule) -> dict[str, float | None]:
         devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
         with torch.random.fork_rng(devices):
             vectors = module.model.catalogue_vectors() if module.frozen is None else module.frozen
             catalogue = Catalogue(kinds_of(self._dataset, module.model), vectors)
             loss = sample_cross_entropy(module.model, module.objective, catalogue, self._sample)
-            gradients, spent = self._gradients.draw(module, tally.steps)
+            gradients, spent = self._gradients.draw(module, module.tally.steps)
         noise, signal = noise_and_signal(gradients, module.spec.batch)
-        tally.probes.append(
-            {
-                "step": tally.steps,
-                "positions": tally.consumed,
-                "validation_cross_entropy": _finite(loss),
-                "gradient_noise": _finite(noise),
-                "gradient_signal": _finite(signal),
-            }
-        )
-        tally.probe_flops += spent + self._flops_of_sample(module, catalogue.products)
-        tally.probe_seconds += time.monotonic() - began
+        module.tally.probe_flops += spent + self._flops_of_sample(module, catalogue.products)
+        return {
+            "validation_cross_entropy": _finite(loss),
+            "gradient_noise": _finite(noise),
+            "gradient_signal": _finite(signal),
+        }
 
     def _flops_of_sample(self, module: RunModule, products: int) -> float:
         """Forward FLOPs.

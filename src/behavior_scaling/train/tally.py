@@ -52,6 +52,13 @@ class Tally:
             self.point_loss, self.point_positions = 0.0, 0
 
     @property
+    def recent_loss(self) -> float | None:
+        """Mean since the last point of the curve, or that point; None before the first step."""
+        if self.point_positions:
+            return self.point_loss / self.point_positions
+        return self.curve[-1]["train_loss"] if self.curve else None
+
+    @property
     def train_loss(self) -> float:
         """Mean over the last tenth of D, nats."""
         return self.last_loss / self.last_positions
