@@ -32,7 +32,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	  raise SystemExit(v('torch').split('+')[0] != '$(TORCH)')" 2>/dev/null \
 	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check torch==$(TORCH)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  --constraint requirements.lock --editable '.[train,dev]'
+	  --constraint requirements.lock --editable '.[train,hpc,dev]'
 	@touch $@
 	@echo "== the environment is ready ($$(date +%T))"
 
@@ -68,9 +68,6 @@ test-slow: install
 # A real SLURM of one node on loopback; as root, since SLURM reads /etc/slurm (a container will do).
 # Whatever ended the tests, nothing of it stays behind.
 test-slurm: install
-	$(BIN)/python -c "import snakemake_executor_plugin_slurm" 2>/dev/null \
-	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  --constraint requirements.lock --editable '.[train,hpc,dev]'
 	@OMP_NUM_THREADS=1 pytest tests/slurm -m slurm --durations=0; status=$$?; \
 	  python tests/slurm/cluster.py stop; exit $$status
 

@@ -61,7 +61,7 @@ def test_what_is_copied_exists_and_holds_what_is_installed() -> None:
     assert needed <= {source for source, _ in copies}
     kept = re.findall(r"^!(\S+)", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
     assert all((ROOT / name).exists() for name in kept)
-    assert needed | {"Snakefile", "workflow", "config", "envs", "paper"} <= set(kept)
+    assert needed | {"Snakefile", "workflow", "profiles", "config", "envs", "paper"} <= set(kept)
 
 
 def test_both_run_the_same_step_and_let_the_builder_choose_torch() -> None:

@@ -97,6 +97,7 @@ def study(environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> 
         shutil.copytree(ROOT / name, folder / name)
     (folder / "src").symlink_to(ROOT / "src")
     shutil.copy(ROOT / "Snakefile", folder)
+    shutil.copy(ROOT / "profiles", folder, follow_symlinks=False)
     (folder / "config" / "tiny.yaml").write_text(yaml.safe_dump(STUDY))
     print("== the study, from source to paper", flush=True)
     status, output = snakemake(folder, environ)

@@ -31,7 +31,7 @@ def test_stages_that_spread_weights_are_refused(spec):
 
 def test_a_run_that_asks_for_it_without_the_package_is_told_so(train, spec, monkeypatch):
     monkeypatch.setattr(zero, "find_spec", lambda name: None)
-    with pytest.raises(MissingPackageError, match="pip install deepspeed, or choose ddp or fsdp"):
+    with pytest.raises(MissingPackageError, match=r"behavior-scaling\[deepspeed\]"):
         train(spec, execution=Execution("deepspeed", 2))
 
 

@@ -26,6 +26,7 @@ def folder(tmp_path: Path) -> Path:
     for name in ("workflow", "config", "paper", "envs"):
         shutil.copytree(ROOT / name, tmp_path / name)
     shutil.copy(ROOT / "Snakefile", tmp_path)
+    shutil.copy(ROOT / "profiles", tmp_path, follow_symlinks=False)
     return tmp_path
 
 

@@ -49,6 +49,7 @@ def repository(folder: Path) -> Path:
             ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
         )
     shutil.copy(ROOT / "Snakefile", folder)
+    shutil.copy(ROOT / "profiles", folder, follow_symlinks=False)
     (folder / "config" / "small.yaml").write_text(yaml.safe_dump(STUDY))
     return folder
 

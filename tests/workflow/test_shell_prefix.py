@@ -26,6 +26,7 @@ def clone(tmp_path: Path) -> Path:
     for name in ("workflow", "config", "envs", "paper"):
         shutil.copytree(ROOT / name, folder / name)
     shutil.copy(ROOT / "Snakefile", folder)
+    shutil.copy(ROOT / "profiles", folder, follow_symlinks=False)
     package = folder / "src" / "behavior_scaling"
     package.mkdir(parents=True)
     (package / "__init__.py").touch()

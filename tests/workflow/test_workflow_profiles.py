@@ -42,6 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("workflow", "config", "paper", "envs"):
         shutil.copytree(ROOT / name, place / name)
     shutil.copy(ROOT / "Snakefile", place)
+    shutil.copy(ROOT / "profiles", place, follow_symlinks=False)
     (place / "config" / "tiny.yaml").write_text(yaml.safe_dump(STUDY))
     return place
 
@@ -74,6 +75,15 @@ def test_the_slurm_profile_s_dry_run_asks_for_a_gpu_and_a_signal(folder: Path) -
 def test_the_cuda_profile_s_dry_run_plans_the_same_jobs(folder: Path) -> None:
     planned = dry_run(folder, "cuda")
     assert re.search(r"^train +[1-9]", planned, re.MULTILINE)
+
+
+def test_the_default_profile_is_the_one_that_snakemake_loads() -> None:
+    """Snakemake looks beside the Snakefile, and a profile that is named takes its place."""
+    assert (ROOT / "profiles").resolve() == PROFILES
+    shared = {key: profile("default")[key] for key in profile("default") if key != "cores"}
+    assert shared["rerun-incomplete"]
+    for name in ("slurm", "cuda"):
+        assert {key: profile(name).get(key) for key in shared} == shared, name
 
 
 def test_retries_stand_in_the_profile_and_in_no_rule() -> None:

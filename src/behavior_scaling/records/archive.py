@@ -65,7 +65,7 @@ class Archive:
         if not path.is_file():
             raise RecordError(f"{path}: no archive here; make one with `behavior-scaling archive`")
         try:
-            manifest = json.loads(path.read_text())
+            manifest = json.loads(path.read_text(errors="replace"))
             self.data = DataSpec(**manifest["data"])
             self.floors: dict[str, Any] = manifest["floors"]
             self._records: dict[str, dict[str, str]] = manifest["records"]

@@ -96,8 +96,8 @@ class Store:
         """
         with contextlib.suppress(FileNotFoundError):  # another process commits this very folder
             stored = _seal(record, work_dir)
-            (work_dir / CHECKPOINT).unlink(missing_ok=True)
-            self.adopt(work_dir, stored.id, stored.outcome)
+            if self.adopt(work_dir, stored.id, stored.outcome):  # killed before: it is still there
+                (self.path(stored.id) / CHECKPOINT).unlink(missing_ok=True)
         return self.load(record.id)
 
     def adopt(self, folder: Path, run_id: str, outcome: Outcome) -> bool:
@@ -164,7 +164,7 @@ def load_record(folder: Path, run_id: str) -> Record:
     path = folder / RECORD
     if not path.is_file():
         raise RecordError(f"{path}: no such record")
-    record = Record.from_json(path.read_text(), where=str(path))
+    record = Record.from_json(path.read_text(errors="replace"), where=str(path))
     if record.id != run_id:
         raise RecordError(f"{path}: holds run {record.id}")
     for name, expected in record.files.items():

@@ -12,6 +12,7 @@ gets its file at the same time: no job has to run to see that nothing is left to
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,6 +84,9 @@ def renew_requests(
     for path, reason in stale_bundles(plan, study, data, folder, store):
         # The time makes the content new: Snakemake forgives a newer date on the same content.
         write_text(request_path(folder, path.stem), f"{time.time_ns()} {path.stem}: {reason}\n")
+        asked = request_path(folder, path.stem).stat().st_mtime
+        if path.stat().st_mtime >= asked:  # written before a clock was set back
+            os.utime(path, (asked - 1, asked - 1))
         messages.append(f"bundle {path.stem} will run again: {reason}")
     return messages
 
@@ -98,7 +102,7 @@ def _settle(bundle: Bundle, study: Study, data: DataSpec, folder: Path, store: S
 def _why_stale(path: Path, bundle: Bundle, study: Study, data: DataSpec, store: Store) -> str:
     try:
         stated = {row["id"]: row["numeric_hash"] for row in json.loads(path.read_text())["runs"]}
-    except (json.JSONDecodeError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return "its file is damaged"
     for cell in bundle.cells:
         run_id = resolve(cell, study, data).id

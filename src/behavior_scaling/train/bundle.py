@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from behavior_scaling.data.store import Dataset
+from behavior_scaling.files import is_storage_error
 from behavior_scaling.records.lease import Lease
 from behavior_scaling.records.record import Outcome, Record
 from behavior_scaling.records.spec import RunSpec
@@ -159,6 +160,8 @@ class _Job:
             self._still_ours(spec, lease)
             if isinstance(error, InterruptedRunError):
                 log.keep(str(error))
+                raise
+            if is_storage_error(error):  # no room, say: the checkpoint stays for the next attempt
                 raise
             clear_outputs(work_dir)
             whole = "".join(traceback.format_exception(error))

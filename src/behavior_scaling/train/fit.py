@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
+from zipfile import BadZipFile, ZipFile
 
 import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
@@ -148,8 +149,9 @@ def _usable(checkpoint: Path, wanted: str, log: Callable[[str], None]) -> Path |
     if not checkpoint.is_file():
         return None
     try:
+        _check_sums(checkpoint)
         found = torch.load(checkpoint, weights_only=True).get("layout", wanted)
-    except (RuntimeError, EOFError, UnpicklingError, OSError) as error:
+    except (RuntimeError, EOFError, UnpicklingError, BadZipFile, OSError) as error:
         log(f"{checkpoint} cannot be read, the run starts anew: {error}")
         return None
     if found != wanted:
@@ -160,6 +162,17 @@ def _usable(checkpoint: Path, wanted: str, log: Callable[[str], None]) -> Path |
         return None
     log(f"going on from {checkpoint}")
     return checkpoint
+
+
+def _check_sums(checkpoint: Path) -> None:
+    """Compare every part of the file with its checksum: torch.load reads past a wrong one.
+
+    Raises:
+        BadZipFile: one does not fit, or this is no file of parts.
+    """
+    with ZipFile(checkpoint) as file:
+        if (part := file.testzip()) is not None:
+            raise BadZipFile(f"{part} does not fit its checksum")
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from behavior_scaling.files import replacing
 from behavior_scaling.model.two_part import TwoPart
@@ -24,7 +24,7 @@ def save_embedder(model: TwoPart, path: Path) -> None:
     """
     state = {name: value.cpu().contiguous() for name, value in model.embedder.state_dict().items()}
     with replacing(path) as temporary:
-        save_file(state, temporary)
+        temporary.write_bytes(save(state))
         found = load_file(temporary)
         if found.keys() != state.keys() or not all(
             torch.equal(found[name], value) for name, value in state.items()

@@ -38,7 +38,7 @@ def check_installed() -> None:
     if find_spec("deepspeed") is None:
         raise MissingPackageError(
             "execution.strategy: deepspeed needs the package deepspeed, which is not installed: "
-            "pip install deepspeed, or choose ddp or fsdp"
+            "pip install 'behavior-scaling[deepspeed]', or choose ddp or fsdp"
         )
 
 
