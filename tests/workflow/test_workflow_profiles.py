@@ -78,12 +78,16 @@ def test_the_cuda_profile_s_dry_run_plans_the_same_jobs(folder: Path) -> None:
 
 
 def test_the_default_profile_is_the_one_that_snakemake_loads() -> None:
-    """Snakemake looks beside the Snakefile, and a profile that is named takes its place."""
+    """It looks for profiles/default beside the Snakefile."""
     assert (ROOT / "profiles").resolve() == PROFILES
-    shared = {key: profile("default")[key] for key in profile("default") if key != "cores"}
-    assert shared["rerun-incomplete"]
-    for name in ("slurm", "cuda"):
-        assert {key: profile(name).get(key) for key in shared} == shared, name
+    assert profile("default")["rerun-incomplete"]
+
+
+@pytest.mark.parametrize("name", ["slurm", "cuda"])
+def test_a_profile_says_again_what_it_takes_the_place_of(name: str) -> None:
+    common = profile("default")
+    del common["cores"]
+    assert {key: profile(name).get(key) for key in common} == common
 
 
 def test_retries_stand_in_the_profile_and_in_no_rule() -> None:
