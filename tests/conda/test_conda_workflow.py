@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +18,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from ..checkout import copy_workflow
 from .names import CONDA_NAMES, pins_of
 
 pytestmark = pytest.mark.conda
@@ -93,11 +93,8 @@ def snakemake(folder: Path, environ: dict[str, str], *more: str) -> tuple[int, s
 def study(environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished study in a folder of its own."""
     folder = tmp_path_factory.mktemp("study")
-    for name in ("workflow", "config", "paper", "envs"):
-        shutil.copytree(ROOT / name, folder / name)
+    copy_workflow(folder)
     (folder / "src").symlink_to(ROOT / "src")
-    shutil.copy(ROOT / "Snakefile", folder)
-    shutil.copy(ROOT / "profiles", folder, follow_symlinks=False)
     (folder / "config" / "tiny.yaml").write_text(yaml.safe_dump(STUDY))
     print("== the study, from source to paper", flush=True)
     status, output = snakemake(folder, environ)

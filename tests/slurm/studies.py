@@ -15,6 +15,8 @@ from typing import Any
 
 import yaml
 
+from ..checkout import copy_workflow
+
 ROOT = Path(__file__).parents[2]
 RUNS = "results/tiny/runs.parquet"
 DATA = {"source": "ml-100k", "context": 32, "tokens": 8}
@@ -63,11 +65,7 @@ class StudyFolder:
 
     def __init__(self, folder: Path, study: dict[str, Any], data: Path | None = None) -> None:
         self.folder = folder
-        folder.mkdir()
-        for name in ("workflow", "config", "paper", "envs"):
-            shutil.copytree(ROOT / name, folder / name)
-        shutil.copy(ROOT / "Snakefile", folder)
-        shutil.copy(ROOT / "profiles", folder, follow_symlinks=False)
+        copy_workflow(folder)
         (folder / "config" / "tiny.yaml").write_text(yaml.safe_dump(study))
         if data is not None:
             for name in ("raw", "data"):

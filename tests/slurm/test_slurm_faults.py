@@ -14,6 +14,7 @@ from .cluster import Cluster, running
 from .studies import LONG, LONGER, PROFILE, StudyFolder, end, finish, wait_until
 
 pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("host")]
+TRAIN = (*PROFILE, "--until", "train")
 STOPPED = "stopped after step"
 GOING_ON = "going on from"
 
@@ -34,7 +35,7 @@ def test_preempted_and_stopped_runs_go_on_from_their_checkpoints(
 ) -> None:
     study = StudyFolder(folder, LONG, long.folder)
     with running() as cluster:
-        process = study.snakemake(*PROFILE, environment=cluster.env)
+        process = study.snakemake(*TRAIN, environment=cluster.env)
         study.wait_until_training(process, runs=2)
         stopped, preempted = training(cluster)
         cluster.run("scancel", "--signal=TERM", stopped)
@@ -56,7 +57,7 @@ def test_a_run_over_its_memory_and_then_its_time_gets_more(
     limits = "train:mem_mb=min(150*16**(attempt-1),4800)"
     try:
         with running() as cluster:
-            process = study.snakemake(*PROFILE, "--set-resources", limits, environment=cluster.env)
+            process = study.snakemake(*TRAIN, "--set-resources", limits, environment=cluster.env)
             study.wait_until_training(process, runs=1)
             (job,) = training(cluster)
             cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=1")
@@ -77,7 +78,7 @@ def test_a_run_over_its_memory_and_then_its_time_gets_more(
 def test_a_killed_slurmd_costs_nothing(long: StudyFolder, folder: Path) -> None:
     study = StudyFolder(folder, LONG, long.folder)
     with running({"SlurmdTimeout": "10"}) as cluster:
-        process = study.snakemake(*PROFILE, environment=cluster.env)
+        process = study.snakemake(*TRAIN, environment=cluster.env)
         study.wait_until_training(process, runs=2)
         pid = cluster.pid("slurmd")
         assert pid is not None

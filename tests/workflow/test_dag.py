@@ -26,6 +26,8 @@ from behavior_scaling.config import load_study
 from behavior_scaling.layout import Layout
 from behavior_scaling.sweep.plan import make_plan
 
+from ..checkout import copy_workflow
+
 ROOT = Path(__file__).parents[2]
 STUDY: dict[str, Any] = {
     "name": "tiny",
@@ -80,11 +82,7 @@ def records(folder: Path) -> dict[str, int]:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dag") / "study"
-    folder.mkdir()
-    for name in ("workflow", "config", "paper", "envs"):
-        shutil.copytree(ROOT / name, folder / name)
-    shutil.copy(ROOT / "Snakefile", folder)
-    shutil.copy(ROOT / "profiles", folder, follow_symlinks=False)
+    copy_workflow(folder)
     write_study(folder, STUDY)
     run(folder)
     assert len(records(folder)) == 20

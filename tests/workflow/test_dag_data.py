@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +13,8 @@ import pandas as pd
 import pytest
 import yaml
 
+from ..checkout import copy_workflow
+
 ROOT = Path(__file__).parents[2]
 AXES = {
     "allocation": {"budgets": [1e8], "share": 0.2, "depth": 0, "parameters": [[250, 500, 1000]]}
@@ -23,10 +24,7 @@ AXES = {
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A checkout of what the DAG reads."""
-    for name in ("workflow", "config", "paper", "envs"):
-        shutil.copytree(ROOT / name, tmp_path / name)
-    shutil.copy(ROOT / "Snakefile", tmp_path)
-    shutil.copy(ROOT / "profiles", tmp_path, follow_symlinks=False)
+    copy_workflow(tmp_path)
     return tmp_path
 
 

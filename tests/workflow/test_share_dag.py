@@ -23,6 +23,8 @@ from behavior_scaling.config import load_study
 from behavior_scaling.layout import Layout
 from behavior_scaling.sweep.plan import make_plan
 
+from ..checkout import copy_workflow
+
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
@@ -43,13 +45,9 @@ RUNS = "results/small/runs.parquet"
 
 
 def repository(folder: Path) -> Path:
-    folder.mkdir()
-    for name in ("workflow", "config", "paper", "envs", "src"):
-        shutil.copytree(
-            ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
-        )
-    shutil.copy(ROOT / "Snakefile", folder)
-    shutil.copy(ROOT / "profiles", folder, follow_symlinks=False)
+    copy_workflow(folder)
+    skipped = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    shutil.copytree(ROOT / "src", folder / "src", ignore=skipped)
     (folder / "config" / "small.yaml").write_text(yaml.safe_dump(STUDY))
     return folder
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from ..checkout import copy_workflow
 
 ROOT = Path(__file__).parents[2]
 APPTAINER = """#!/bin/bash
@@ -22,11 +23,7 @@ exec bash -c "${!#}"
 def clone(tmp_path: Path) -> Path:
     """A clone in which the package only says where it is, and fails."""
     folder = tmp_path / "a clone"
-    folder.mkdir()
-    for name in ("workflow", "config", "envs", "paper"):
-        shutil.copytree(ROOT / name, folder / name)
-    shutil.copy(ROOT / "Snakefile", folder)
-    shutil.copy(ROOT / "profiles", folder, follow_symlinks=False)
+    copy_workflow(folder)
     package = folder / "src" / "behavior_scaling"
     package.mkdir(parents=True)
     (package / "__init__.py").touch()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import Any
 
 import pytest
 import yaml
+
+from ..checkout import copy_workflow
 
 ROOT = Path(__file__).parents[2]
 PROFILES = ROOT / "workflow" / "profiles"
@@ -38,11 +39,7 @@ def profile(name: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("profiles") / "study"
-    place.mkdir()
-    for name in ("workflow", "config", "paper", "envs"):
-        shutil.copytree(ROOT / name, place / name)
-    shutil.copy(ROOT / "Snakefile", place)
-    shutil.copy(ROOT / "profiles", place, follow_symlinks=False)
+    copy_workflow(place)
     (place / "config" / "tiny.yaml").write_text(yaml.safe_dump(STUDY))
     return place
 
