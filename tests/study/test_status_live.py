@@ -153,14 +153,20 @@ def test_watching_a_file_prints_its_line_when_it_changes_and_stops_at_ctrl_c(
     assert slept == [5.0] * 4
 
 
+def _heed_ctrl_c() -> None:
+    """Jobs in the background of a script ignore it, and so do those that they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_a_terminal_is_drawn_again_and_left_in_order_at_ctrl_c(planted: Planted) -> None:
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "behavior_scaling", "status", "--watch", "0.05"]
     command += ["--config", str(planted.config), "--results", "none"]
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80", "LINES": "40", "NO_COLOR": "1"}
     with subprocess.Popen(
-        command, stdout=theirs, stderr=theirs, start_new_session=True, env=environment
-    ) as process:
+        command, stdout=theirs, stderr=theirs, start_new_session=True, env=environment,
+        preexec_fn=_heed_ctrl_c,
+    ) as process:  # fmt: skip
         os.close(theirs)
         told = b""
         while told.count(b"0/7") < 3:  # drawn three times
