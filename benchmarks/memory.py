@@ -81,6 +81,7 @@ class Case:
             documents=self.batch,
             block_bytes=TILE_BYTES["cpu"],
             precision=self.precision,
+            device="cpu",
         )
 
 
@@ -186,6 +187,7 @@ def records(store: Path) -> list[dict[str, Any]]:
             documents=spec.batch,
             block_bytes=TILE_BYTES["cpu"],
             precision=spec.precision,
+            device="cpu",
         )
         found[spec.data.source].append((peak.total, int(measured)))
     rows = []

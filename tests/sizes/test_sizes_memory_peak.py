@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 import torch
 
+from behavior_scaling.evaluate import scoring
+from behavior_scaling.model import two_part
 from behavior_scaling.model.logit_tiles import TILE_BYTES
 from behavior_scaling.model.objective import Objective
 from behavior_scaling.model.step import BatchTensors, step_loss
 from behavior_scaling.model.two_part import TwoPart
 from behavior_scaling.records.spec import ContextualizerSpec, EmbedderSpec, ObjectiveSpec
+from behavior_scaling.sizes import memory_peak
 from behavior_scaling.sizes.execution import Execution
 from behavior_scaling.sizes.memory import step_items
 from behavior_scaling.sizes.memory_peak import Peak, evaluation_memory, peak_memory
@@ -193,3 +196,9 @@ def test_mixed_precision_keeps_weights_and_halves_what_products_take() -> None:
     assert mixed.weights - full.weights == 2 * (4 * 64**2 + 16 * 64)
     assert 0.5 < mixed.activations / full.activations < 0.7
     assert mixed.items == full.items
+
+
+def test_the_sizes_of_blocks_are_those_of_the_code() -> None:
+    assert scoring.BLOCK == memory_peak.SCORES
+    assert (scoring.FEWEST_ROWS, scoring.WIDEST) == (memory_peak.SCORE_ROWS, memory_peak.WIDEST)
+    assert two_part.CATALOGUE_BLOCK == memory_peak.CATALOGUE_BLOCK

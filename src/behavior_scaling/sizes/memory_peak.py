@@ -12,6 +12,7 @@ gaps are not among them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from behavior_scaling.records.spec import ContextualizerSpec, EmbedderSpec, ObjectiveSpec
 from behavior_scaling.sizes.execution import SINGLE, Execution
@@ -54,7 +55,7 @@ TILES, TILES_HALF = 2, 3
 FORWARD_FLAT, FORWARD_ROWS = 5, 4
 CATALOGUE_BLOCK = 8192  # items embedded at once (model/two_part.py)
 WINDOW_ROWS = 64  # of evaluation's windows (data/windows.py)
-SCORES = 1 << 25  # held at once on a GPU (evaluate/scoring.py BLOCK)
+SCORES = {"cpu": 1 << 19, "cuda": 1 << 25}  # held at once (evaluate/scoring.py BLOCK)
 SCORE_ROWS = 64  # fewest (FEWEST_ROWS there)
 WIDEST = 1 << 16  # columns up to which the catalogue is copied (WIDEST there)
 SCORE_BUFFERS = 3  # raw, restored, and one for counting
@@ -89,8 +90,12 @@ def peak_memory(
     block_bytes: int,
     precision: Precision = "fp32",
     execution: Execution = SINGLE,
+    device: Literal["cpu", "cuda"] = "cuda",
 ) -> Peak:
-    """Peak bytes of a run on each device; arguments and errors as of memory.memory."""
+    """Peak bytes of a run on each device; arguments and errors as of memory.memory.
+
+    What is asked besides is the kind of device, which says how many scores evaluation holds.
+    """
     local = local_step(objective, batch, context, documents, n_items, execution)
     embedded = step_items(
         objective,
@@ -141,6 +146,7 @@ def peak_memory(
         n_items=n_items,
         precision=precision,
         execution=execution,
+        device=device,
     )
     return Peak(training, round(max(moments)) + matrix, evaluation)
 
@@ -155,6 +161,7 @@ def evaluation_memory(
     n_items: int,
     precision: Precision = "fp32",
     execution: Execution = SINGLE,
+    device: Literal["cpu", "cuda"] = "cuda",
 ) -> Memory:
     """Bytes of evaluation and of probes on each device: always float32, the catalogue whole.
 
@@ -167,6 +174,7 @@ def evaluation_memory(
         n_items: V.
         precision: of training, whose weights stay.
         execution: devices and what they share; under fsdp a copy of the whole model comes to it.
+        device: says how many scores are held at once.
 
     Returns:
         In `items` the vectors of the whole catalogue, in `activations` the larger of a block of
@@ -189,7 +197,7 @@ def evaluation_memory(
         block *= BACKWARD_WIDE + BACKWARD_PRODUCTS
     windows = WINDOW_ROWS * context * ((FORWARD_FLAT + FORWARD_ROWS) * width + 2 * context)
     made = 0 if stage == 2 else n_items * FLOAT * width
-    scores = SCORE_BUFFERS * max(SCORES, SCORE_ROWS * min(n_items, WIDEST))
+    scores = SCORE_BUFFERS * max(SCORES[device], SCORE_ROWS * min(n_items, WIDEST))
     copied = 2 * n_items * width if n_items <= WIDEST else 0
     return Memory(
         weights=weights,
