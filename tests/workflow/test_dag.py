@@ -26,7 +26,7 @@ from behavior_scaling.config import load_study
 from behavior_scaling.layout import Layout
 from behavior_scaling.sweep.plan import make_plan
 
-from ..checkout import copy_workflow
+from ..checkout import copy_workflow, start_snakemake
 
 ROOT = Path(__file__).parents[2]
 STUDY: dict[str, Any] = {
@@ -55,15 +55,7 @@ RUNS = "results/tiny/runs.parquet"
 
 
 def snakemake(folder: Path, *more: str, target: str = RUNS) -> subprocess.Popen[str]:
-    command = [
-        sys.executable, "-m", "snakemake", "--cores", "2", "--config", "study=config/tiny.yaml",
-        *more, "--", target,
-    ]  # fmt: skip
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    return subprocess.Popen(
-        command, cwd=folder, env=environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-    )  # fmt: skip
+    return start_snakemake(folder, "tiny", (target,), *more)
 
 
 def run(folder: Path, *more: str, target: str = RUNS) -> str:

@@ -23,7 +23,7 @@ from behavior_scaling.config import load_study
 from behavior_scaling.layout import Layout
 from behavior_scaling.sweep.plan import make_plan
 
-from ..checkout import copy_workflow
+from ..checkout import copy_workflow, start_snakemake
 
 pytestmark = pytest.mark.slow
 
@@ -53,15 +53,7 @@ def repository(folder: Path) -> Path:
 
 
 def snakemake(folder: Path, *targets: str, more: tuple[str, ...] = ()) -> subprocess.Popen[str]:
-    command = [
-        sys.executable, "-m", "snakemake", "--cores", "1", "--config", "study=config/small.yaml",
-        *more, "--", *(targets or (RUNS,)),
-    ]  # fmt: skip
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    return subprocess.Popen(
-        command, cwd=folder, env=environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-    )  # fmt: skip
+    return start_snakemake(folder, "small", targets or (RUNS,), *more, cores=1)
 
 
 def run(folder: Path, *targets: str, more: tuple[str, ...] = ()) -> str:
