@@ -6,7 +6,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 torch=$(sed -n 's/^# torch==//p' requirements.lock)
-python -m pip install --no-cache-dir --no-deps --index-url "$1" "torch==$torch"
+PIP_INDEX_URL="$1" python -m pip install --no-cache-dir --no-deps "torch==$torch"
 python -m pip install --no-cache-dir --constraint requirements.lock --editable '.[train]'
 python -m pip check
 python -m compileall -q src

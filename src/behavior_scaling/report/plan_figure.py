@@ -20,8 +20,8 @@ from behavior_scaling.report import style, tidy
 from behavior_scaling.report.figures import panels
 from behavior_scaling.report.sheet import Panel, compose
 from behavior_scaling.report.text import compact, flops
-from behavior_scaling.sizes.gpus import gpu_named
-from behavior_scaling.sweep.study_plan import GB, MANY_EPOCHS, PlannedRun, room
+from behavior_scaling.sizes.gpus import GB, gpu_named
+from behavior_scaling.sweep.study_plan import MANY_EPOCHS, PlannedRun, room
 from behavior_scaling.sweep.study_rows import row
 
 NAME = "plan"

@@ -62,6 +62,10 @@ class Cell:
         """N = N_emb + N_ctx."""
         return self.n_emb + contextualizer_parameters(self.contextualizer)
 
+    def steps(self, context: int) -> int:
+        """Optimizer steps over sequences of L = `context` positions, the last one cut."""
+        return -(-self.positions // (self.batch * context))
+
     @cached_property
     def key(self) -> str:
         """Hash of what is run, whatever axis asks for it (the run id without the data)."""

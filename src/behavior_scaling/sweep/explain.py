@@ -82,6 +82,6 @@ def _line(study: Study, seeds: list[Cell]) -> str:
         f"{f'{cell.contextualizer.width}x{cell.contextualizer.layers}':>10}"
         f"{cell.positions:>11,}{cell.positions / cell.n_total:>9.1f}{cell.batch:>5}"
         f"{'all V' if cell.objective.kind == 'full' else candidates:>7}"
-        f"{-(-cell.positions // (cell.batch * study.data.context)):>7}{cell.optimizer.lr:>9.2g}"
+        f"{cell.steps(study.data.context):>7}{cell.optimizer.lr:>9.2g}"
         f"  {' '.join(str(one.seed) for one in seeds)}"
     )

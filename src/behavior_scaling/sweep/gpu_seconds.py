@@ -3,10 +3,9 @@
 Choices: a step is its nominal FLOPs at the study's `utilisation` of the GPU's peak, the passes over
 its matrix of scores at the memory's bandwidth (a score is few FLOPs at small widths), and its
 operations at KERNEL_SECONDS each, added up as if nothing overlapped. Evaluation scores every target
-against the whole catalogue in fp32, twice, in blocks as large as evaluate/scoring.py makes them, so
-that on a fast GPU it waits for operations to be dispatched. The numbers of operations were counted
-on a CPU (docs/performance.md). Several devices share the steps at SCALING of their sum; evaluation
-and probes are taken to keep one of them busy.
+against the whole catalogue in fp32, twice, in blocks as large as evaluate/scoring.py makes them.
+The numbers of operations were counted on a CPU (docs/performance.md). Several devices share the
+steps at SCALING of their sum; evaluation and probes are taken to keep one of them busy.
 """
 
 from __future__ import annotations
@@ -17,6 +16,8 @@ from behavior_scaling.config import Study
 from behavior_scaling.sizes.execution import Execution
 from behavior_scaling.sizes.flops import candidates_drawn, flops_cache
 from behavior_scaling.sizes.gpus import Gpu, gpu_named
+from behavior_scaling.sizes.memory_peak import SCORES
+from behavior_scaling.sizes.saved import FLOAT
 from behavior_scaling.sweep.cells import Cell
 
 RUN_SECONDS = 60.0  # imports, the model, tokens to the device, choice of kernels, files
@@ -27,12 +28,11 @@ SCORE_PASSES = 6  # over a training step's scores: products, log-sum-exp, gradie
 READINGS = 2  # of every score in evaluation, each computed anew
 READING_PASSES = 4  # over a block of scores in a reading
 READING_KERNELS = 15
-EVALUATION_BLOCK = 1 << 25  # scores at once (evaluate/scoring.py)
+EVALUATION_BLOCK = SCORES["cuda"]
 SCALING = 0.9  # of several devices
 STEPS_PER_PROBE = 6  # four gradients, and again half as much
 PROBED = 1_024  # targets that a probe scores (evaluate/sample.py)
 EVALUATED = 1_000_000  # targets of an evaluation, where nobody says how many there are
-FLOAT = 4
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def gpu_seconds(
     gpu = gpu_named(str(study.execution.gpu))
     rate = study.execution.utilisation * gpu.flops[study.execution.precision]
     speedup = execution.devices * (SCALING if execution.devices > 1 else 1.0)
-    steps = -(-cell.positions // (cell.batch * study.data.context))
+    steps = cell.steps(study.data.context)
     blocks = cell.contextualizer.layers + (cell.embedder.depth if cell.stage == 1 else 0)
     scores = cell.positions / steps * candidates_drawn(cell.objective, n_items)
     dispatched = execution.accumulate * (STEP_KERNELS + BLOCK_KERNELS * blocks) * KERNEL_SECONDS

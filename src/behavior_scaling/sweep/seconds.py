@@ -49,7 +49,7 @@ def estimated_seconds(cell: Cell, context: int, probes: int) -> float:
         context: L, positions a sequence.
         probes: measurements on the way.
     """
-    steps = -(-cell.positions // (cell.batch * context))
+    steps = cell.steps(context)
     blocks = cell.contextualizer.layers + (cell.embedder.depth if cell.stage == 1 else 0)
     step = STEP_SECONDS + BLOCK_SECONDS * blocks + cell.budget / steps / FLOPS_PER_SECOND
     return RUN_SECONDS + (steps + STEPS_PER_PROBE * min(probes, steps)) * step

@@ -14,16 +14,15 @@ from dataclasses import dataclass
 from behavior_scaling.config import Study
 from behavior_scaling.sizes.execution import Execution
 from behavior_scaling.sizes.flops import Flops, candidates_drawn, nominal, vectors_are_frozen
-from behavior_scaling.sizes.gpus import gpu_named
+from behavior_scaling.sizes.gpus import GB, gpu_named
 from behavior_scaling.sizes.memory_peak import Peak
+from behavior_scaling.sizes.saved import FLOAT
 from behavior_scaling.sweep.cells import Cell, unique
 from behavior_scaling.sweep.execution import SPREAD_WEIGHTS, USABLE, Choice, choose
 from behavior_scaling.sweep.gpu_seconds import GpuSeconds, gpu_seconds
 from behavior_scaling.sweep.plan import Plan
 
 MANY_EPOCHS = 4  # repetition is nearly free below this (definitions: Laws)
-GB = 10**9
-FLOAT = 4
 ALONE = "one GPU"
 RANK_BYTES = 20  # of an evaluated event in ranks.parquet
 RECORD_BYTES = 60_000  # the record itself, its curve, its log, sums over users
@@ -108,7 +107,7 @@ def _planned(study: Study, cell: Cell, data: DataSizes) -> PlannedRun:
     spread = choice.execution.devices if choice.execution.strategy in SPREAD_WEIGHTS else 1
     return PlannedRun(
         cell=cell,
-        steps=-(-cell.positions // (cell.batch * study.data.context)),
+        steps=cell.steps(study.data.context),
         epochs=cell.positions / data.unique_positions(study),
         flops=Flops(*(part * cell.positions for part in parts)),
         choice=choice,

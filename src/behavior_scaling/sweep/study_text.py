@@ -9,11 +9,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from behavior_scaling.config import Study
-from behavior_scaling.sizes.gpus import gpu_named
+from behavior_scaling.sizes.gpus import GB, gpu_named
 from behavior_scaling.sweep.gpu_seconds import KERNEL_SECONDS
 from behavior_scaling.sweep.plan import Plan
 from behavior_scaling.sweep.study_plan import (
-    GB,
     MANY_EPOCHS,
     DataSizes,
     PlannedRun,
