@@ -5,115 +5,36 @@ base points are literal numbers, so that no result feeds back into the design of
 JSON schema that the Snakefile validates against is generated from these classes. A file may say
 `extends: other.yaml` (beside it): its own top-level keys then replace the other's, whole blocks at
 a time, so that one design runs on several sources; one level, so that a reader opens two files.
+`parts: [other.yaml]` names studies beside it whose results its report holds, too (other data, other
+axes); one level, and never taken over by `extends`.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from behavior_scaling.config_axes import Axes, BasePoint
 from behavior_scaling.config_parts import (
     ContextualizerConfig,
     DataConfig,
     EmbedderConfig,
     ExecutionConfig,
-    NonNegativeInt,
     ObjectiveConfig,
     OptimizerConfig,
     Part,
-    PositiveFloat,
-    PositiveInt,
-    Share,
     by_path,
 )
 
 EXTENDS = "extends"
+PARTS = "parts"
 
 
 class ConfigError(ValueError):
     """A study file that cannot be used; the message names the file and the key's path."""
-
-
-class BasePoint(Part):
-    """The literal point that the other axes pass through at one budget."""
-
-    budget: PositiveFloat
-    parameters: PositiveFloat = Field(description="N of the nearest realisable model.")
-    share: Share
-    depth: NonNegativeInt = Field(description="Embedder depth.")
-
-
-class Axis(Part):
-    """What every axis states."""
-
-    budgets: tuple[PositiveFloat, ...] = Field(min_length=1)
-    seeds: tuple[NonNegativeInt, ...] = Field((0,), min_length=1)
-
-    @model_validator(mode="after")
-    def _distinct(self) -> Self:
-        for name in ("budgets", "seeds"):
-            values = getattr(self, name)
-            if len(set(values)) != len(values):
-                raise ValueError(f"{name} holds a value twice: {values}")
-        return self
-
-
-class AllocationAxis(Axis):
-    """Model against data at a fixed share and embedder depth: a list of N for every budget."""
-
-    share: Share
-    depth: NonNegativeInt = Field(description="Embedder depth that every cell holds.")
-    parameters: tuple[tuple[PositiveFloat, ...], ...] = Field(
-        description="For each budget the values of N, in order."
-    )
-
-    @model_validator(mode="after")
-    def _one_list_a_budget(self) -> Self:
-        if len(self.parameters) != len(self.budgets):
-            raise ValueError(
-                f"parameters has {len(self.parameters)} lists for {len(self.budgets)} budgets"
-            )
-        return self
-
-
-class ShareAxis(Axis):
-    """Embedder share at a fixed D/N; share 0 is the control with a fixed embedder."""
-
-    shares: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = Field(min_length=1)
-    ratio: PositiveFloat = Field(description="D/N that every cell holds.")
-
-
-class BatchAxis(Axis):
-    """Sequences a step at the base point."""
-
-    batches: tuple[PositiveInt, ...] = Field(min_length=1)
-    form: Literal["clean", "as_paper"] = "clean"
-
-
-class NegativesAxis(Axis):
-    """Stage 2: candidates a step with the base point's embedder frozen."""
-
-    uniform: tuple[NonNegativeInt, ...] = Field(
-        (), description="Arm 'uniform': K added to in_batch popular candidates."
-    )
-    popular: tuple[PositiveInt, ...] = Field(
-        (), description="Arm 'popular': M in-batch candidates, none uniform."
-    )
-    batch: PositiveInt = Field(16, description="B: sequences a step in stage 2.")
-    in_batch: NonNegativeInt = Field(128, description="M of the uniform arm.")
-    kind: Literal["corrected", "as_paper"] = "corrected"
-
-
-class Axes(Part):
-    """The four axes of the paper; an axis that is absent is not run."""
-
-    allocation: AllocationAxis | None = None
-    share: ShareAxis | None = None
-    batch: BatchAxis | None = None
-    negatives: NegativesAxis | None = None
 
 
 class Study(Part):
@@ -122,6 +43,7 @@ class Study(Part):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     title: str
     runs: Literal["train", "archive"] = "train"
+    parts: tuple[str, ...] = Field((), description="Study files beside this one, read along.")
     data: DataConfig
     embedder: EmbedderConfig = EmbedderConfig()
     contextualizer: ContextualizerConfig = ContextualizerConfig()
@@ -136,7 +58,7 @@ class Study(Part):
         known = [point.budget for point in self.base]
         if len(set(known)) != len(known):
             raise ValueError(f"base holds a budget twice: {known}")
-        for name in ("batch", "negatives"):
+        for name in ("batch", "batch_as_paper", "negatives"):
             axis = getattr(self.axes, name)
             missing = [] if axis is None else [b for b in axis.budgets if b not in known]
             if missing:
@@ -147,10 +69,11 @@ class Study(Part):
     def _shares_fit_the_embedder(self) -> Self:
         """A table does not count in N_emb; of other kinds share 0 is the share axis's control."""
         table = self.embedder.kind == "table"
-        if table and self.axes.share is not None:
-            raise ValueError(
-                "axes.share: the embedder.kind table is counted apart, it has no share"
-            )
+        for name in ("share", "share_at_optimum"):
+            if table and getattr(self.axes, name) is not None:
+                raise ValueError(
+                    f"axes.{name}: the embedder.kind table is counted apart, it has no share"
+                )
         held = [(f"base.{i}", point.share, point.depth) for i, point in enumerate(self.base)]
         if self.axes.allocation is not None:
             axis = self.axes.allocation
@@ -178,6 +101,15 @@ class Study(Part):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _parts_lie_beside(self) -> Self:
+        for name in self.parts:
+            if Path(name).name != name:
+                raise ValueError(f"{PARTS} names study files beside this one, not {name!r}")
+        if len(set(self.parts)) != len(self.parts):
+            raise ValueError(f"{PARTS} names a file twice: {', '.join(self.parts)}")
+        return self
+
     def base_point(self, budget: float) -> BasePoint:
         """The base point of a budget (the validator has made sure that it exists)."""
         return next(point for point in self.base if point.budget == budget)
@@ -195,6 +127,34 @@ def load_study(path: Path) -> Study:
     if isinstance(raw, dict) and EXTENDS in raw:
         raw = _extended(raw, path)
     return parse_study(raw, where=str(path), folder=path.parent)
+
+
+def load_parts(path: Path, study: Study) -> dict[Path, Study]:
+    """The parts of a study by file, in the order of its file.
+
+    Args:
+        path: of the study's own file.
+        study: the study.
+
+    Raises:
+        ConfigError: a part is no file or cannot be used, has parts itself, or has a name that
+            the study or another part has.
+    """
+    parts: dict[Path, Study] = {}
+    for name in study.parts:
+        other = path.with_name(name)
+        if not other.is_file():
+            raise ConfigError(f"{path}: {PARTS}: {other} is no file")
+        part = load_study(other)
+        if part.parts:
+            raise ConfigError(f"{path}: {PARTS}: {other} has parts itself: one level only")
+        if part.name in {study.name, *(one.name for one in parts.values())}:
+            raise ConfigError(
+                f"{path}: {PARTS}: {other} is named {part.name!r}, as another study here is; "
+                "each needs a name of its own"
+            )
+        parts[other] = part
+    return parts
 
 
 def parse_study(raw: Any, where: str, folder: Path | None = None) -> Study:
@@ -215,6 +175,24 @@ def parse_study(raw: Any, where: str, folder: Path | None = None) -> Study:
     except ValidationError as error:
         said = by_path(error, "study")
         raise ConfigError(f"{where}: this study cannot be used:\n{said}") from None
+
+
+def with_keys(study: Study, changes: dict[str, Any]) -> Study:
+    """A study with some keys changed, each named by its path, and no axes.
+
+    Raises:
+        ConfigError: an unknown key or an impossible value.
+    """
+    raw = study.model_dump(mode="python", exclude={"axes", "base"})
+    for path, value in changes.items():
+        part = raw
+        *parents, last = path.split(".")
+        for name in parents:
+            part = part.get(name, {}) if isinstance(part, dict) else {}
+        if last not in part:
+            raise ConfigError(f"variations: a study has no key {path!r}")
+        part[last] = value
+    return parse_study({**raw, "axes": {}}, where=f"variation {changes}")
 
 
 def _read(path: Path) -> Any:
@@ -241,7 +219,8 @@ def _extended(raw: dict[str, Any], path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: {EXTENDS}: {other} extends another file itself: one level only")
     if "name" not in raw:
         raise ConfigError(f"{path}: a study that extends another needs a name of its own")
-    return base | {key: value for key, value in raw.items() if key != EXTENDS}
+    taken = {key: value for key, value in base.items() if key != PARTS}
+    return taken | {key: value for key, value in raw.items() if key != EXTENDS}
 
 
 def study_schema() -> dict[str, Any]:

@@ -82,6 +82,9 @@ class DataConfig(Part):
     train_users: float = Field(
         1.0, gt=0, le=1, description="Share of users, the first of one order, that train."
     )
+    eval_share: float = Field(
+        1.0, gt=0, le=1, description="Share of users, the first of one order, who are scored."
+    )
     session_gap: PositiveInt = Field(
         3600, description="Seconds of silence that end a session where the source names none."
     )
@@ -145,6 +148,10 @@ class ContextualizerConfig(Part):
     )
     event_width: PositiveInt = Field(
         8, description="Width of the fixed vectors that event features are, before one matrix."
+    )
+
+    temperature: PositiveFloat = Field(
+        1.0, description="What scores <h, v> / sqrt(d) are multiplied by at the start; learned."
     )
 
     @field_validator("event_features")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from behavior_scaling.data.errors import DataError
-from behavior_scaling.data.split import cut_time, training_users
+from behavior_scaling.data.split import cut_time, first_users
 from behavior_scaling.data.store import CONTEXT, TEST, TRAIN, VALIDATION, Dataset
 
 LINES = (
@@ -51,12 +51,12 @@ def test_the_last_event_of_a_user_trains_nothing_when_left_out(prepared) -> None
 
 def test_users_who_train_are_prefixes_of_one_order() -> None:
     ids = [f"u{k}" for k in range(1000)]
-    sets = [set(np.flatnonzero(training_users(ids, share)).tolist()) for share in (0.1, 0.3, 1.0)]
+    sets = [set(np.flatnonzero(first_users(ids, share, b"order")).tolist()) for share in (0.1, 0.3, 1.0)]
 
     assert [len(chosen) for chosen in sets] == [100, 300, 1000]
     assert sets[0] < sets[1] < sets[2]
-    assert training_users(ids[:500], 1.0).all()
-    fewer = set(np.flatnonzero(training_users(ids[:500], 0.3)).tolist())
+    assert first_users(ids[:500], 1.0, b"order").all()
+    fewer = set(np.flatnonzero(first_users(ids[:500], 0.3, b"order")).tolist())
     assert len(fewer & sets[1]) > 100  # the order of those who are there stays
 
 

@@ -40,6 +40,7 @@ def assign_splits(
     offsets: Ints,
     test_half: NDArray[np.bool_],
     training: NDArray[np.bool_] | None,
+    scored: NDArray[np.bool_] | None,
     n_items: int,
     folder: Path,
 ) -> Assigned:
@@ -50,6 +51,7 @@ def assign_splits(
         offsets: user u owns events offsets[u]:offsets[u + 1] [n_users + 1].
         test_half: users whose late events are test [n_users].
         training: users who train [n_users]; None: all.
+        scored: users whose late events are targets [n_users]; None: all.
         n_items: V.
         folder: holds items.npy and times.npy.
 
@@ -71,8 +73,7 @@ def assign_splits(
                 codes = last_codes(event, user, offsets, held)
             else:
                 codes = split_codes(when, user, t1, test_half)
-            if training is not None:
-                codes = with_context(codes, user, training)
+            codes = with_context(codes, user, training, scored)
             writer.append(codes)
             trained = codes == TRAIN
             counts += np.bincount(item[trained], minlength=n_items)

@@ -34,7 +34,7 @@ from behavior_scaling.data.identity import digest_of_ids, identity
 from behavior_scaling.data.item_features import ItemFacts, write_item_features
 from behavior_scaling.data.levels import write_event_levels
 from behavior_scaling.data.sequence import Sequences, write_sequences
-from behavior_scaling.data.split import in_test_half, training_users
+from behavior_scaling.data.split import first_users, in_test_half
 from behavior_scaling.data.store import Dataset, Meta
 from behavior_scaling.data.store_write import finish, hashes, preparing, save
 from behavior_scaling.data.tables import FeatureSchema, Tables
@@ -94,7 +94,8 @@ def _prepare(tables: Tables, config: DataConfig, out: Path, folder: Path) -> Dat
         config,
         sequences.offsets,
         in_test_half(ids.users),
-        training_users(ids.users, config.train_users) if config.train_users < 1 else None,
+        first_users(ids.users, config.train_users, b"order") if config.train_users < 1 else None,
+        first_users(ids.users, config.eval_share, b"scored") if config.eval_share < 1 else None,
         len(ids.items),
         whole,
     )

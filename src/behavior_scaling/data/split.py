@@ -7,8 +7,8 @@ the n before them validation, the others train; users with fewer than 2 n + 1 ev
 Choices: t1 is an event's own time and train is strictly before it, so equal times never
 straddle the cut; a user's half comes from a hash of the id alone, so it stays the same when
 other users join or leave. Users who train are the first of one order, by another hash of the id, so
-that a smaller set is a part of every larger one; training events of the others stay visible as
-history (CONTEXT).
+that a smaller set is a part of every larger one, and so are users who are scored; events of the
+others stay visible as history (CONTEXT).
 """
 
 from __future__ import annotations
@@ -67,10 +67,10 @@ def in_test_half(user_ids: Iterable[object]) -> NDArray[np.bool_]:
     return np.array([digest[0] % 2 == 1 for digest in digests], dtype=bool)
 
 
-def training_users(user_ids: Iterable[object], share: float) -> NDArray[np.bool_]:
-    """The first `share` of the users in the one order that subsets are prefixes of [n]."""
+def first_users(user_ids: Iterable[object], share: float, order: bytes) -> NDArray[np.bool_]:
+    """The first `share` of the users in a named order that subsets are prefixes of [n]."""
     digests = [
-        hashlib.blake2b(str(user).encode(), digest_size=8, person=b"order").digest()
+        hashlib.blake2b(str(user).encode(), digest_size=8, person=order).digest()
         for user in user_ids
     ]
     keys = np.frombuffer(b"".join(digests), dtype=">u8")
@@ -95,7 +95,13 @@ def last_codes(event: Ints, user: Ints, offsets: Ints, n: int) -> NDArray[np.uin
 
 
 def with_context(
-    codes: NDArray[np.uint8], user: Ints, training: NDArray[np.bool_]
+    codes: NDArray[np.uint8],
+    user: Ints,
+    training: NDArray[np.bool_] | None,
+    scored: NDArray[np.bool_] | None,
 ) -> NDArray[np.uint8]:
-    """The codes, training events of users who don't train being CONTEXT."""
-    return np.where((codes == TRAIN) & ~training[user], CONTEXT, codes).astype(np.uint8)
+    """The codes, CONTEXT for training events of users who don't train and late ones not scored."""
+    for some, concerned in ((training, codes == TRAIN), (scored, codes != TRAIN)):
+        if some is not None:
+            codes = np.where(concerned & ~some[user], CONTEXT, codes)
+    return codes.astype(np.uint8)

@@ -23,7 +23,7 @@ class Contextualizer(nn.Module):
     """[B, L, d] item vectors -> [B, L, d] states; also holds the score's log temperature.
 
     Args:
-        spec: width, layers, heads.
+        spec: width, layers, heads, temperature at the start.
         generator: draws the initial weights of the blocks.
         events: turns event features into vectors; None where it sees items alone.
 
@@ -50,7 +50,7 @@ class Contextualizer(nn.Module):
             Block(spec.width, spec.heads, generator, gain) for _ in range(spec.layers)
         )
         self.events = events
-        self.log_temperature = nn.Parameter(torch.zeros(()))
+        self.log_temperature = nn.Parameter(torch.tensor(math.log(spec.temperature)))
         self.turn: Tensor
         self.register_buffer("turn", rotation(0, self.heads, self.head_width), persistent=False)
 

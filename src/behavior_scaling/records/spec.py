@@ -17,6 +17,11 @@ from behavior_scaling.config_parts import DataConfig
 
 NUMERICS = 3
 
+# Keys that the first records did not have, and what they mean where they are absent.
+YOUNGER: dict[str, dict[str, Any]] = {
+    "contextualizer": {"temperature": 1.0},
+    "data": {"eval_share": 1.0},
+}
 EMBEDDER_KINDS = ("transformer", "mlp", "tabtransformer", "table", "fixed")
 ObjectiveKind = Literal["corrected", "as_paper", "full"]
 
@@ -37,6 +42,7 @@ class DataSpec:
     last_n: int
     train_users: float
     session_gap: int
+    eval_share: float = 1.0  # of users, whose late events are scored
 
 
 def data_spec(config: DataConfig, identity: str) -> DataSpec:
@@ -54,6 +60,7 @@ def data_spec(config: DataConfig, identity: str) -> DataSpec:
         last_n=config.last_n,
         train_users=config.train_users,
         session_gap=config.session_gap,
+        eval_share=config.eval_share,
     )
 
 
@@ -76,6 +83,7 @@ class ContextualizerSpec:
     heads: int
     event_features: tuple[str, ...] = ()  # of the past events, added to their items' vectors
     event_width: int = 0  # of the vectors of their levels; 0 where there are none
+    temperature: float = 1.0  # of the scores, at the start
 
 
 @dataclass(frozen=True)
@@ -127,8 +135,8 @@ class RunSpec:
         return hashlib.sha256(canonical_json(self.to_dict()).encode()).hexdigest()
 
     def to_dict(self) -> dict[str, Any]:
-        """Nested plain dictionaries."""
-        return dataclasses.asdict(self)
+        """Nested plain dictionaries; younger keys only where they say something."""
+        return said(dataclasses.asdict(self))
 
     @classmethod
     def from_dict(cls, raw: dict[str, Any]) -> RunSpec:
@@ -147,9 +155,22 @@ class RunSpec:
         return cls(**values)
 
 
+def said(spec: dict[str, Any]) -> dict[str, Any]:
+    """A spec's dictionary without younger keys at the value that they had before they existed."""
+    parts = {
+        part: {key: value for key, value in spec[part].items() if value != young.get(key, _NEVER)}
+        for part, young in YOUNGER.items()
+        if part in spec
+    }
+    return {**spec, **parts}
+
+
 def _with_tuples(part: dict[str, Any]) -> dict[str, Any]:
     """JSON has lists where a spec has tuples."""
     return {key: tuple(value) if isinstance(value, list) else value for key, value in part.items()}
+
+
+_NEVER = object()
 
 
 def canonical_json(value: Any) -> str:

@@ -110,6 +110,7 @@ def _ladder(config: ContextualizerConfig) -> Iterator[ContextualizerSpec]:
             config.heads(width),
             events,
             config.event_width if events else 0,
+            config.temperature,
         )
 
 

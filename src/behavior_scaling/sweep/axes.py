@@ -1,4 +1,4 @@
-"""The four axes, each from its literal numbers to cells and to what is left out.
+"""The axes, each from its literal numbers to cells and to what is left out.
 
 Allocation holds the share; share holds D/N; batch and negatives hold (N, s) at the base point
 (definitions: Axes and base points). A parent of stage 2 is the stage-1 run of the same budget
@@ -7,11 +7,14 @@ and seed at the base point.
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from typing import Any
 
-from behavior_scaling.config import BasePoint, Study
+from behavior_scaling.config import Study, with_keys
+from behavior_scaling.config_axes import BasePoint, BatchAxis, ShareAxis, Variation
 from behavior_scaling.config_parts import EmbedderConfig
-from behavior_scaling.records.spec import ObjectiveSpec
+from behavior_scaling.records.spec import ObjectiveSpec, canonical_json
 from behavior_scaling.sizes.shapes import Shape, catalogue, controls, nearest, realisable, realise
 from behavior_scaling.sweep.cells import MIN_STEPS, Cell, CellMaker, LeftOut
 
@@ -19,6 +22,9 @@ from behavior_scaling.sweep.cells import MIN_STEPS, Cell, CellMaker, LeftOut
 SIZE_TOLERANCE = 1.25
 SHARE_TOLERANCE = 1.35
 RATIO_TOLERANCE = 1.25
+
+AT_OPTIMUM = "optimum"  # arm of the share axis at the optimum's D/N
+FULL = "full"  # arm of the negatives axis: the full softmax
 
 
 def _far(value: float, wanted: float, tolerance: float) -> bool:
@@ -65,12 +71,23 @@ def allocation(study: Study, maker: CellMaker) -> tuple[list[Cell], list[LeftOut
 
 
 def share(study: Study, maker: CellMaker) -> tuple[list[Cell], list[LeftOut]]:
-    """Embedder share at constant D/N: N and D follow from the budget."""
+    """Embedder share at constant D/N, and in a second arm at the optimum's D/N."""
     cells: list[Cell] = []
     left: list[LeftOut] = []
-    axis = study.axes.share
-    if axis is None:
-        return cells, left
+    for arm, axis in (("", study.axes.share), (AT_OPTIMUM, study.axes.share_at_optimum)):
+        if axis is not None:
+            more, omitted = _shares(study, maker, axis, arm)
+            cells += more
+            left += omitted
+    return cells, left
+
+
+def _shares(
+    study: Study, maker: CellMaker, axis: ShareAxis, arm: str
+) -> tuple[list[Cell], list[LeftOut]]:
+    """Shares at constant D/N: N and D follow from the budget."""
+    cells: list[Cell] = []
+    left: list[LeftOut] = []
     shapes = [
         *controls(study.contextualizer),
         *catalogue(study.embedder, study.contextualizer),
@@ -80,7 +97,7 @@ def share(study: Study, maker: CellMaker) -> tuple[list[Cell], list[LeftOut]]:
     def ratio(shape: Shape, budget: float) -> float:
         return maker.positions(shape, budget, 1, batch, objective) / shape.parameters
 
-    for budget in axis.budgets:
+    for budget, held in zip(axis.budgets, axis.ratios(), strict=True):
         ratios = {shape: ratio(shape, budget) for shape in shapes}
         taken: set[Shape] = set()
         for wanted in axis.shares:
@@ -94,24 +111,26 @@ def share(study: Study, maker: CellMaker) -> tuple[list[Cell], list[LeftOut]]:
             ]
             if not near:
                 reason = "no realisable model has this share"
-                left.append(LeftOut("share", "", label, budget, reason))
+                left.append(LeftOut("share", arm, label, budget, reason))
                 continue
             best = min(
                 near,
                 key=lambda shape: (
-                    math.log(ratios[shape] / axis.ratio) ** 2
+                    math.log(ratios[shape] / held) ** 2
                     + (math.log(shape.share / wanted) ** 2 if wanted else 0.0),
                     shape.embedder.depth,
                     shape.parameters,
                 ),
             )
-            if _far(ratios[best], axis.ratio, RATIO_TOLERANCE):
-                reason = f"nearest D/N at this share is {ratios[best]:.1f}, not {axis.ratio:g}"
-                left.append(LeftOut("share", "", label, budget, reason))
+            if _far(ratios[best], held, RATIO_TOLERANCE):
+                reason = f"nearest D/N at this share is {ratios[best]:.1f}, not {held:g}"
+                left.append(LeftOut("share", arm, label, budget, reason))
                 continue
             taken.add(best)
             cells += [
-                maker.make(best, budget, seed, axis="share", label=label, control=wanted == 0)
+                maker.make(
+                    best, budget, seed, axis="share", arm=arm, label=label, control=wanted == 0
+                )
                 for seed in axis.seeds
             ]
     return cells, left
@@ -121,21 +140,30 @@ def batch(study: Study, maker: CellMaker) -> tuple[list[Cell], list[LeftOut]]:
     """Sequences a step; the candidate set is fixed (clean) or grows with B (as_paper)."""
     cells: list[Cell] = []
     left: list[LeftOut] = []
-    axis = study.axes.batch
-    if axis is None:
-        return cells, left
+    for form, axis in (("clean", study.axes.batch), ("as_paper", study.axes.batch_as_paper)):
+        if axis is not None:
+            more, omitted = _batches(study, maker, axis, form)
+            cells += more
+            left += omitted
+    return cells, left
+
+
+def _batches(
+    study: Study, maker: CellMaker, axis: BatchAxis, form: str
+) -> tuple[list[Cell], list[LeftOut]]:
+    cells: list[Cell] = []
+    left: list[LeftOut] = []
     for budget in axis.budgets:
         shape = _at(study, study.base_point(budget))
         for size in axis.batches:
             objective = maker.stage1_objective()
-            if axis.form == "as_paper":
-                scaled = max(1, round(objective.in_batch * size / study.execution.batch))
-                objective = ObjectiveSpec(
-                    objective.kind, scaled, objective.uniform, objective.same_sequence
-                )
+            candidates = axis.in_batch or objective.in_batch
+            if form == "as_paper":
+                candidates = max(1, round(candidates * size / study.execution.batch))
+            objective = dataclasses.replace(objective, in_batch=candidates)
             made = [
                 maker.make(
-                    shape, budget, seed, axis="batch", arm=axis.form, label=f"B={size}",
+                    shape, budget, seed, axis="batch", arm=form, label=f"B={size}",
                     batch=size, objective=objective,
                 )
                 for seed in axis.seeds
@@ -148,7 +176,7 @@ def batch(study: Study, maker: CellMaker) -> tuple[list[Cell], list[LeftOut]]:
             elif objective.in_batch > size * study.data.context:
                 reason = f"a step has fewer targets than the {objective.in_batch} candidates asked"
             if reason:
-                left.append(LeftOut("batch", axis.form, f"B={size}", budget, reason))
+                left.append(LeftOut("batch", form, f"B={size}", budget, reason))
                 continue
             cells += made
     return cells, left
@@ -164,10 +192,12 @@ def negatives(study: Study, maker: CellMaker) -> tuple[list[Cell], list[LeftOut]
     same = study.objective.own_items(axis.kind)
     arms = [("uniform", k, axis.in_batch, k) for k in axis.uniform]
     arms += [("popular", m, m, 0) for m in axis.popular]
+    arms += [(FULL, maker.n_items, 0, 0)] if axis.full else []
     for budget in axis.budgets:
         shape = _at(study, study.base_point(budget))
         for arm, asked, in_batch, uniform in arms:
-            label = f"{'K' if arm == 'uniform' else 'M'}={asked}"
+            label = f"{'M' if arm == 'popular' else 'K'}={asked}"
+            kind = "full" if arm == FULL else axis.kind
             if uniform > maker.n_items:
                 reason = f"more uniform candidates than the catalogue's {maker.n_items:,} items"
                 left.append(LeftOut("negatives", arm, label, budget, reason))
@@ -184,12 +214,53 @@ def negatives(study: Study, maker: CellMaker) -> tuple[list[Cell], list[LeftOut]
                         label=label,
                         stage=2,
                         batch=axis.batch,
-                        control=arm == "uniform" and uniform == 0,
-                        objective=ObjectiveSpec(axis.kind, in_batch, uniform, same),
+                        control=arm == FULL or (arm == "uniform" and uniform == 0),
+                        objective=ObjectiveSpec(kind, in_batch, uniform, same),
                         parent=parent,
                     )
                 )
     return cells, left
 
 
-AXES = {"allocation": allocation, "share": share, "batch": batch, "negatives": negatives}
+def variations(study: Study, maker: CellMaker) -> tuple[list[Cell], list[LeftOut]]:
+    """One key of the study at a time, at literal points: an arm for every variation."""
+    cells: list[Cell] = []
+    left: list[LeftOut] = []
+    for variation in study.axes.variations:
+        own = with_keys(study, variation.set)
+        for value in variation.values:
+            varied = with_keys(study, {**variation.set, variation.key: value})
+            for point in variation.at:
+                label = _label(variation, value, point)
+                shape = _at(varied, point)
+                if _far(shape.parameters, point.parameters, SIZE_TOLERANCE):
+                    reason = f"nearest realisable N is {shape.parameters:,}"
+                    left.append(LeftOut("variation", variation.name, label, point.budget, reason))
+                    continue
+                place = {"axis": "variation", "arm": variation.name, "label": label}
+                for seed in variation.seeds:
+                    reference = CellMaker(own, maker.n_items).make(
+                        _at(own, point), point.budget, seed, **place
+                    )
+                    cells.append(
+                        CellMaker(varied, maker.n_items).make(
+                            shape, point.budget, seed, **place, reference=reference
+                        )
+                    )
+    return cells, left
+
+
+def _label(variation: Variation, value: Any, point: BasePoint) -> str:
+    """'base=0.007 N=22000 s=0.25 depth=1': what is varied, and the point that was asked for."""
+    said = canonical_json(value).replace('"', "")
+    where = f"N={point.parameters:g} s={point.share:g} depth={point.depth}"
+    return f"{variation.key.rpartition('.')[2]}={said} {where}"
+
+
+AXES = {
+    "allocation": allocation,
+    "share": share,
+    "batch": batch,
+    "negatives": negatives,
+    "variation": variations,
+}

@@ -25,6 +25,7 @@ from behavior_scaling.records.spec import (
     OptimizerSpec,
     RunSpec,
     canonical_json,
+    said,
 )
 from behavior_scaling.sizes.flops import nominal, positions_for_budget
 from behavior_scaling.sizes.parameters import contextualizer_parameters, embedder_parameters
@@ -51,6 +52,7 @@ class Cell:
     objective: ObjectiveSpec
     optimizer: OptimizerSpec
     parent: Cell | None = None
+    reference: Cell | None = None  # a variation's: the same point with the study's own value
 
     @property
     def n_emb(self) -> int:
@@ -69,8 +71,8 @@ class Cell:
     @cached_property
     def key(self) -> str:
         """Hash of what is run, whatever axis asks for it (the run id without the data)."""
-        body = dataclasses.asdict(self)
-        for name in ("axis", "arm", "label", "control", "parent"):
+        body = said(dataclasses.asdict(self))
+        for name in ("axis", "arm", "label", "control", "parent", "reference"):
             del body[name]
         body["parent"] = self.parent.key if self.parent else None
         return hashlib.sha256(canonical_json(body).encode()).hexdigest()
@@ -136,6 +138,7 @@ class CellMaker:
         batch: int | None = None,
         objective: ObjectiveSpec | None = None,
         parent: Cell | None = None,
+        reference: Cell | None = None,
     ) -> Cell:
         """One cell; batch and objective default to the study's stage-1 values."""
         batch = batch or self.study.execution.batch
@@ -161,6 +164,7 @@ class CellMaker:
                 context=self.study.data.context,
             ),
             parent=parent,
+            reference=reference,
         )
 
 

@@ -173,13 +173,16 @@ def oracle(body: dict[str, Any]) -> dict[str, dict[str, dict[str, float | int | 
     """What `truth` found, as floors are kept: {split: {slice: {metric: value}}}.
 
     Of the two oracles the one that is given items only where there is one, since that is what a
-    model sees unless its study names event features. The slice 'all' also has the entropy H_L over
-    fresh events and its standard error (nats).
+    model sees unless its study names event features. Slices only: how well fraud is told ranks no
+    items. The slice 'all' also has the entropy H_L over fresh events and its standard error (nats).
     """
     found = body["items"] if "refused" not in body["items"] else body["events"]
     entropy = found["fresh"]["entropy"]
     parts: dict[str, dict[str, dict[str, float | int | None]]] = {
-        split: {part: dict(values) for part, values in found[split].items()} for split in SPLITS
+        split: {
+            part: dict(values) for part, values in found[split].items() if "cross_entropy" in values
+        }
+        for split in SPLITS
     }
     for split in SPLITS:
         parts[split]["all"] |= {"H": entropy["mean"], "H_se": entropy["standard_error"]}
