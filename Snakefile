@@ -3,13 +3,14 @@
 #
 #   snakemake                                         the study config/quick.yaml
 #   snakemake --config study=config/pilot.yaml        another one
+#   snakemake --config study=... runs=train           all its runs anew, not out of its archive
 import sys
 from pathlib import Path
 from shlex import quote
 
 from snakemake.utils import min_version, validate
 
-from behavior_scaling.config import load_study
+from behavior_scaling.config import load_parts, load_study
 from behavior_scaling.data.known import known_sizes
 from behavior_scaling.data.store import Dataset
 from behavior_scaling.layout import Layout
@@ -35,15 +36,20 @@ if "container" in config:  # with --sdm apptainer: an image made of containers/
 
 STUDY_FILE = Path(config.get("study", "config/quick.yaml"))
 STUDY = load_study(STUDY_FILE)
+STUDY = STUDY.model_copy(update={"runs": config.get("runs", STUDY.runs)})
 validate(
     STUDY.model_dump(mode="json", exclude_unset=True),
     "workflow/schemas/study.schema.json",
     set_default=False,
 )
 PLACE = Layout(Path("results"), STUDY)
-FLOORS = PLACE.floors if STUDY.runs == "train" else PLACE.folder / "floors.json"
+FLOORS = PLACE.floors_read
+PARTS = {
+    part.name: (file, Layout(PLACE.results, part.model_copy(update={"runs": STUDY.runs})))
+    for file, part in load_parts(STUDY_FILE, STUDY).items()
+}
 IS_WORLD = STUDY.data.source.startswith("world-")
-N_ITEMS = known_sizes(STUDY.data, PLACE.data).n_items
+N_ITEMS = known_sizes(STUDY.data, PLACE.data, PLACE.shipped).n_items
 PLAN = make_plan(STUDY, N_ITEMS) if N_ITEMS else None
 
 if PLAN is None:
@@ -59,9 +65,12 @@ elif STUDY.runs == "train" and workflow.is_main_process:  # a cluster's job read
         print(message, file=sys.stderr)
 
 
+report: "workflow/report/workflow.rst"
+
+
 wildcard_constraints:
     bundle="[0-9a-f]{16}",
-    figure="|".join(FIGURES),
+    part="|".join(PARTS) or "none",
 
 
 # On a cluster these run where snakemake does: seconds each, and `fetch` needs the network.
@@ -71,7 +80,7 @@ localrules:
     figures,
     fetch,
     card,
-    figure,
+    draw,
     tables,
     claims,
     numbers,
@@ -79,6 +88,16 @@ localrules:
 
 
 DATA = [PLACE.data / "meta.json", PLACE.floors, PLACE.card / "card.md"]
+REPORT = [
+    PLACE.folder / "paper.pdf",
+    PLACE.folder / "claims.json",
+    *expand(
+        PLACE.folder / "figures" / "{figure}.{kind}",
+        figure=FIGURES,
+        kind=["pdf", "svg", "png", "csv"],
+    ),
+    *expand(PLACE.folder / "tables" / "{table}.csv", table=TABLES),
+]
 
 
 rule data:
@@ -90,14 +109,7 @@ rule data:
 rule all:
     default_target: PLAN is not None
     input:
-        PLACE.folder / "paper.pdf",
-        PLACE.folder / "claims.json",
-        expand(
-            PLACE.folder / "figures" / "{figure}.{kind}",
-            figure=FIGURES,
-            kind=["pdf", "svg", "png", "csv"],
-        ),
-        expand(PLACE.folder / "tables" / "{table}.csv", table=TABLES),
+        REPORT,
         DATA if STUDY.runs == "train" else [],
 
 
@@ -114,5 +126,15 @@ if PLAN is not None:
     else:
 
         include: "workflow/rules/archive.smk"
+
+    if PARTS:
+
+        include: "workflow/rules/parts.smk"
     include: "workflow/rules/analysis.smk"
     include: "workflow/rules/state.smk"
+
+
+# What a study that names this one as its part reads of it.
+rule laws:
+    input:
+        DATA if PLAN is None else [PLACE.runs, FLOORS, *rules.fit.output],

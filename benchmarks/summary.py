@@ -103,6 +103,14 @@ def worlds(found: Found) -> Iterator[Row]:
         yield what, rate, "", "at least 1M/s"
 
 
+def figures(found: Found) -> Iterator[Row]:
+    """A shipped study from its archive to the paper."""
+    for row in found["steps"]:
+        measured = f"{row['seconds']:.1f} s, {row['processor_seconds']:.1f} s of processor"
+        target = "at most 60 s" if row["step"] == "make figures" else ""
+        yield f"{sum(found['runs'].values())} archived runs, {row['step']}", measured, "", target
+
+
 READERS: dict[str, Callable[[Found], Iterator[Row]]] = {
     "shapes": shapes,
     "loss": loss,
@@ -112,6 +120,7 @@ READERS: dict[str, Callable[[Found], Iterator[Row]]] = {
     "engines": engines,
     "preparation": preparation,
     "worlds": worlds,
+    "figures": figures,
     "peers": peers,
 }
 

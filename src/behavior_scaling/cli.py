@@ -107,10 +107,15 @@ def _parser() -> argparse.ArgumentParser:
     sub = step("retry", "runs", "forget failed and diverged runs, so that they are trained again")
     config(sub)
     path(sub, "--results", "results folder")
-    sub = step("archive", "runs", "copy finished records into results/archive")
+    sub = step("archive", "archive", "add finished records to results/archive")
     config(sub)
-    path(sub, "--results", "results folder")
+    results(sub)
     sub.add_argument("--partial", action="store_true", help="accept runs that are not finished")
+    sub.add_argument("--prune", action="store_true", help="remove what the study does not ask for")
+    sub = step("verify", "verify", "train a sample of archived runs again and compare them")
+    config(sub)
+    results(sub)
+    _verify_options(sub)
     sub = step("push", "share", "send a study's finished records and prepared data elsewhere")
     config(sub)
     results(sub)
@@ -127,15 +132,53 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--dry-run", action="store_true", help="say what would be copied")
 
+    sub = step("predict", "predict", "predict the largest budget, to be committed before it runs")
+    config(sub)
+    results(sub)
+    sub.add_argument(
+        "--below", type=float, metavar="BUDGET",
+        help="predict this budget from those below it (default: the largest of the study)",
+    )  # fmt: skip
+
     sub = step("fit", "laws", "fit the laws of every axis, or with --law one law on any table")
     path(sub, "--runs", "table that `collect` wrote", False)
     path(sub, "--floors", "file that `floors` wrote", False)
     path(sub, "--users", "user sums that `collect` wrote: users enter every interval", False)
     path(sub, "--probes", "probes that `collect` wrote: critical batch in three ways", False)
+    path(sub, "--prediction", "file that `predict` wrote before the runs: it is scored", False)
     path(sub, "--out", "folder for one JSON file a law", False)
     _table_options(sub)
+    sub = step("propose", "propose", "print the YAML lines that results suggest for a study")
+    config(sub)
+    results(sub)
+    sub.add_argument(
+        "--from", dest="source", required=True, choices=("calibration", "laws"),
+        help="the learning-rate rule, or a base point a budget",
+    )  # fmt: skip
+    sub.add_argument(
+        "--budgets", type=float, nargs="+", metavar="FLOPS",
+        help="of the next study (with --from laws; default: those that were run)",
+    )  # fmt: skip
+    path(sub, "--write", "YAML file to write the lines to", False)
+    sub = step("parts", "parts", "name the parts of a study, whose results its report holds, too")
+    config(sub)
+    results(sub)
+    sub.add_argument(
+        "--runs", choices=("train", "archive"), help="instead of what the study file says"
+    )
+    path(sub, "--out", "JSON file to write; without it the parts to run first are printed", False)
+    sub = step("part", "parts", "collect a shipped part's records and fit its laws")
+    config(sub)
+    results(sub)
+    sub = step("worlds", "parts", "fit what runs over the parts in synthetic worlds")
+    results(sub)
+    path(sub, "--parts", "file that `parts` wrote")
+    path(sub, "--out", "folder for worlds.json")
     sub = step("figure", "report", "draw one figure (PDF, SVG, PNG) with its tidy CSV")
     sub.add_argument("name", help="name of the figure")
+    path(sub, "--results", "folder of the study under results/")
+    path(sub, "--floors", "file that `floors` wrote")
+    sub = step("figures", "report", "draw every figure, as `figure` draws one")
     path(sub, "--results", "folder of the study under results/")
     path(sub, "--floors", "file that `floors` wrote")
     sub = step("tables", "report", "write every table as CSV and Markdown")
@@ -144,6 +187,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = step("claims", "report", "hold our values against the paper's and give verdicts")
     path(sub, "--results", "folder of the study under results/")
     sub = step("numbers", "report", "write every number that the texts print, with its origin")
+    config(sub)
     path(sub, "--results", "folder of the study under results/")
     path(sub, "--floors", "file that `floors` wrote")
     sub = step("paper", "report", "build the paper from its template and the generated numbers")
@@ -174,10 +218,24 @@ def _status_options(sub: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     sub.add_argument("--line", action="store_true", help="one line for a log; checks no hash")
     sub.add_argument(
+        "--runs", choices=("train", "archive"), help="instead of what the study file says"
+    )
+    sub.add_argument(
         "--cores", type=int, metavar="N",
         help="cores, or GPUs, to reckon the end with (default: those at work now)",
     )  # fmt: skip
     sub.add_argument("--json", type=Path, metavar="FILE", help="write all of it to FILE, too")
+
+
+def _verify_options(sub: argparse.ArgumentParser) -> None:
+    """Options of `verify`."""
+    sub.add_argument("--minutes", type=float, default=5, help="that the sample takes (default 5)")
+    sub.add_argument("--seed", type=int, default=0, help="of the sample (default 0)")
+    sub.add_argument("--jobs", type=int, default=2, help="runs at a time (default 2)")
+    sub.add_argument(
+        "--all-kinds", action="store_true",
+        help="a run of every axis, arm and stage, however long it takes",
+    )  # fmt: skip
 
 
 def _power_options(sub: argparse.ArgumentParser) -> None:

@@ -189,7 +189,7 @@ def with_keys(study: Study, changes: dict[str, Any]) -> Study:
         *parents, last = path.split(".")
         for name in parents:
             part = part.get(name, {}) if isinstance(part, dict) else {}
-        if last not in part:
+        if not isinstance(part, dict) or last not in part:
             raise ConfigError(f"variations: a study has no key {path!r}")
         part[last] = value
     return parse_study({**raw, "axes": {}}, where=f"variation {changes}")

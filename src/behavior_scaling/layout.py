@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from behavior_scaling.config import Study
+from behavior_scaling.records.archive import PREDICTION
 from behavior_scaling.records.spec import canonical_json
 
 FETCHED = {"source", "variant", "clones", "world", "context"}  # what a source's file depends on
@@ -38,6 +39,11 @@ class Layout:
         return self.data.with_name(self.data.name + "-floors.json")
 
     @property
+    def floors_read(self) -> Path:
+        """The floors that laws and report read: those beside the data, or a shipped study's."""
+        return self.floors if self.study.runs == "train" else self.folder / "floors.json"
+
+    @property
     def card(self) -> Path:
         """The data card, beside the data it describes."""
         return self.data.with_name(self.data.name + "-card")
@@ -56,6 +62,16 @@ class Layout:
     def archive(self) -> Path:
         """Shipped records of this study."""
         return self.results / "archive" / self.study.name
+
+    @property
+    def shipped(self) -> Path | None:
+        """The archive of a study that reads its records from there."""
+        return self.archive if self.study.runs == "archive" else None
+
+    @property
+    def prediction(self) -> Path:
+        """What `predict` wrote before the largest budget was run."""
+        return self.archive / PREDICTION
 
     @property
     def folder(self) -> Path:

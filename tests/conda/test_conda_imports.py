@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import packages_distributions
@@ -134,6 +135,16 @@ def test_reading_imports_sees_what_a_step_needs() -> None:
     assert "matplotlib" in packages("figure")
     assert "torch" not in packages("fit") | packages("paper") | packages("figure")
     assert {"typst", "pypandoc-binary"} <= packages("paper") - packages("numbers")
+
+
+def test_what_a_shipped_study_needs_is_in_the_base_install() -> None:
+    """`make figures` installs no extra: every package of these rules is a base dependency."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    base = {re.split(r"[^\w-]", entry)[0] for entry in project["dependencies"]}
+    rules = [name for name in STEPS if name.split(".")[0] in ("archive", "parts", "analysis")]
+    assert {"archive.collect", "analysis.fit", "analysis.draw", "analysis.paper"} <= set(rules)
+    lacking = {name: sorted(packages(command_of(name)) - base) for name in rules}
+    assert not {name: missing for name, missing in lacking.items() if missing}
 
 
 @pytest.mark.parametrize("rule", STEPS)

@@ -51,7 +51,9 @@ def test_the_last_event_of_a_user_trains_nothing_when_left_out(prepared) -> None
 
 def test_users_who_train_are_prefixes_of_one_order() -> None:
     ids = [f"u{k}" for k in range(1000)]
-    sets = [set(np.flatnonzero(first_users(ids, share, b"order")).tolist()) for share in (0.1, 0.3, 1.0)]
+    sets = [
+        set(np.flatnonzero(first_users(ids, share, b"order")).tolist()) for share in (0.1, 0.3, 1.0)
+    ]
 
     assert [len(chosen) for chosen in sets] == [100, 300, 1000]
     assert sets[0] < sets[1] < sets[2]
@@ -79,6 +81,52 @@ def test_other_users_become_history(prepared) -> None:
     assert half.train_counts.tolist() == np.bincount(trained, minlength=9).tolist()
     assert half.unique_positions == sum(max(n - 1, 0) for n in half.train_lengths)
     assert half.meta.spec.identity == whole.meta.spec.identity
+
+
+@pytest.mark.parametrize("split", ["time", "last_n"])
+def test_users_who_are_not_scored_keep_their_late_events_as_history(prepared, split: str) -> None:
+    rng = np.random.default_rng(2)
+    lines = [
+        (u, int(rng.integers(9)), int(t)) for u in range(40) for t in rng.integers(150, size=9)
+    ]
+    whole, some, few = (
+        prepared(lines, 9, split=split, last_n=2, eval_share=share) for share in (1.0, 0.5, 0.25)
+    )
+    user = np.repeat(np.arange(some.n_users), np.diff(some.offsets))
+    late = whole.split != TRAIN
+    scored = [
+        set(user[np.isin(dataset.split, (VALIDATION, TEST))].tolist())
+        for dataset in (whole, some, few)
+    ]
+    assert len(scored[0]) > len(scored[1]) > len(scored[2]) > 0
+    assert scored[0] > scored[1] > scored[2]  # nested in the share
+    for dataset, kept in ((some, scored[1]), (few, scored[2])):
+        mine = np.isin(user, sorted(kept))
+        assert np.array_equal(dataset.split[~late], whole.split[~late])  # who trains, trains on
+        assert np.array_equal(dataset.split[mine], whole.split[mine])
+        assert (dataset.split[late & ~mine] == CONTEXT).all()
+        for name in ("train_counts", "train_lengths", "codes", "weights", "items"):
+            assert np.array_equal(getattr(dataset, name), getattr(whole, name)), name
+        for name, code in (("validation", VALIDATION), ("test", TEST)):
+            preceded = np.arange(len(user)) > dataset.offsets[user]
+            targets = int((preceded & (dataset.split == code)).sum())
+            assert dataset.meta.eval_positions[name] == targets < whole.meta.eval_positions[name]
+    assert some.meta.spec.identity == whole.meta.spec.identity
+    assert some.data_spec().eval_share == 0.5
+
+
+def test_users_who_train_and_users_who_are_scored_are_drawn_apart(prepared) -> None:
+    rng = np.random.default_rng(3)
+    lines = [
+        (u, int(rng.integers(9)), int(t)) for u in range(40) for t in rng.integers(150, size=9)
+    ]
+    both = prepared(lines, 9, train_users=0.5, eval_share=0.5)
+    user = np.repeat(np.arange(both.n_users), np.diff(both.offsets))
+    trained = set(user[both.split == TRAIN].tolist())
+    scored = set(user[np.isin(both.split, (VALIDATION, TEST))].tolist())
+    assert trained - scored
+    assert scored - trained
+    assert trained & scored
 
 
 def test_too_few_targets_are_refused_with_the_reason(prepared) -> None:

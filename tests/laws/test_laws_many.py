@@ -5,7 +5,8 @@ import pytest
 from scipy import optimize
 
 from behavior_scaling.laws.arrays import LawsError
-from behavior_scaling.laws.many import Dense, minimise_many
+from behavior_scaling.laws.many import minimise_many
+from behavior_scaling.laws.many_law import Dense
 from behavior_scaling.laws.power_sum import PowerSum, constant_term, power_term
 
 LOW, HIGH = np.array([-3.0, -3, 0.01, -3, 0.01]), np.array([3.0, 3, 2, 3, 2])

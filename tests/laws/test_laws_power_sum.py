@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from behavior_scaling.laws.arrays import LawsError
-from behavior_scaling.laws.many import Dense
+from behavior_scaling.laws.many_law import Dense
 from behavior_scaling.laws.power_sum import PowerSum, Term, constant_term, power_term
 
 POINTS = 23

@@ -5,7 +5,7 @@ import pytest
 
 from behavior_scaling.laws import solve as module
 from behavior_scaling.laws.arrays import LawsError
-from behavior_scaling.laws.many import Dense
+from behavior_scaling.laws.many_law import Dense
 from behavior_scaling.laws.power_sum import PowerSum, constant_term, power_term
 from behavior_scaling.laws.solve import Scout, condition, scaled_gram, scout_rows, solve
 

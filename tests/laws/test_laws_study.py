@@ -50,8 +50,8 @@ def test_planted_laws_are_found(planted: Planted) -> None:
     runs, truth = planted()
     laws = fit_study(only(runs), FLOORS, resamples=100)
     assert sorted(laws) == [
-        "agreement", "allocation", "backtest", "batch", "compute", "critical_batch", "negatives",
-        "share", "surface",
+        "agreement", "allocation", "backtest", "batch", "calibration", "compute", "critical_batch",
+        "negatives", "prediction", "share", "surface",
     ]  # fmt: skip
     optima = {
         "share": truth.share,

@@ -25,6 +25,19 @@ def _vectors(*shape: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(5))
 
 
+@pytest.mark.parametrize("start", [0.2, 1.0, 5.0])
+def test_the_temperature_starts_where_the_spec_says_and_is_learned(start: float) -> None:
+    spec = ContextualizerSpec("transformer", 8, 1, 1, temperature=start)
+    module = Contextualizer(spec, torch.Generator().manual_seed(3))
+    assert module.log_temperature.exp().item() == pytest.approx(start)
+    assert module.log_temperature.requires_grad
+    other = _module(8, 1, 1)  # the other weights start as they do without it
+    for name, value in module.named_parameters():
+        if name != "log_temperature":
+            assert torch.equal(value, dict(other.named_parameters())[name]), name
+    assert _module(8, 1, 1).log_temperature.item() == 0.0  # exactly, as before there was a key
+
+
 @each_shape
 @torch.no_grad()
 def test_the_future_is_unseen(width: int, layers: int, heads: int) -> None:

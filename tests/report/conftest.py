@@ -17,10 +17,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from behavior_scaling.laws.calibration import calibration
 from behavior_scaling.laws.results import Agreement, AxisFit, CurveFit, Estimate
 from behavior_scaling.report.figures import make_figures
 
-from . import report_joint_laws
+from . import report_calibration, report_joint_laws, report_prediction
 
 LOSS = "validation/restored/all/cross_entropy"
 RECALL = "validation/restored/all/recall@10"
@@ -251,6 +252,12 @@ def write_results(root: Path) -> Path:
     write_laws(root, "surface", {"surface": surfaces})
     write_laws(root, "critical_batch", {"critical_batch": report_joint_laws.criticals()})
     write_laws(root, "backtest", {"backtest": report_joint_laws.backtests()})
+    write_laws(
+        root,
+        "prediction",
+        {"prediction": report_prediction.predictions(), "lift": report_prediction.lifts()},
+    )
+    write_laws(root, "calibration", calibration(report_calibration.make_runs()))
     return root
 
 

@@ -63,7 +63,7 @@ def raw(**claim: Any) -> dict[str, Any]:
     [
         ({"marks": ["7"]}, "claim x: unknown or no mark"),
         ({"marks": []}, "claim x: unknown or no mark"),
-        ({"ours": {"axis": "share", "curve": "best"}}, "claim x: give either"),
+        ({"ours": {"axis": "share", "curve": "optimum"}}, "claim x: give either"),
         ({"why": None, "ours": {"axis": "share"}}, "exactly one of"),
         ({"kind": "guess"}, "kind"),
         ({"colour": "red"}, "colour"),

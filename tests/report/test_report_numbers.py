@@ -13,6 +13,8 @@ from behavior_scaling.report.number import Numbers, budget_slug, slug
 from behavior_scaling.report.numbers import load_numbers, make_numbers
 from behavior_scaling.report.text import LOSS, RECALL
 
+QUICK = Path(__file__).parents[2] / "config" / "quick.yaml"
+
 
 @pytest.fixture(scope="module")
 def numbers(shared_results: Path, tmp_path_factory: pytest.TempPathFactory) -> Numbers:
@@ -20,7 +22,7 @@ def numbers(shared_results: Path, tmp_path_factory: pytest.TempPathFactory) -> N
     import shutil
 
     copy = Path(shutil.copytree(shared_results, tmp_path_factory.mktemp("numbers") / "quick"))
-    return load_numbers(make_numbers(copy, copy / "floors.json"))
+    return load_numbers(make_numbers(copy, copy / "floors.json", QUICK))
 
 
 def resolve(body: Any, key: str) -> Any:
@@ -106,7 +108,7 @@ def test_without_laws_every_axis_still_has_its_sentence(
         path.unlink()
     runs = pd.read_parquet(results_dir / "runs.parquet")
     runs[runs["axis"] != "batch"].to_parquet(results_dir / "runs.parquet")
-    numbers = load_numbers(make_numbers(results_dir, results_dir / "floors.json"))
+    numbers = load_numbers(make_numbers(results_dir, results_dir / "floors.json", QUICK))
     assert numbers["batch.loss"]["text"] == "this axis was not run"
     assert numbers["share.loss"]["text"] == "nothing was fitted"
     assert numbers["allocation.exponent_n"]["text"] == "no exponent was fitted"

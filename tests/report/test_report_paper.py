@@ -1,9 +1,11 @@
 """The paper: same bytes twice, and a placeholder without a number is an error by name."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from behavior_scaling.report.inputs import ReportError
@@ -11,7 +13,8 @@ from behavior_scaling.report.numbers import make_numbers
 from behavior_scaling.report.paper import make_paper, render
 from behavior_scaling.report.tables import make_tables
 
-TEMPLATE = Path(__file__).parents[2] / "paper" / "paper.md"
+ROOT = Path(__file__).parents[2]
+TEMPLATE, QUICK = ROOT / "paper" / "paper.md", ROOT / "config" / "quick.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +22,7 @@ def finished(shared_results: Path, drawn: Path, tmp_path_factory: pytest.TempPat
     """The synthetic study with figures, tables and numbers."""
     copy = Path(shutil.copytree(shared_results, tmp_path_factory.mktemp("paper") / "quick"))
     make_tables(copy)
-    make_numbers(copy, copy / "floors.json")
+    make_numbers(copy, copy / "floors.json", QUICK)
     shutil.copytree(drawn, copy / "figures")
     return copy
 
@@ -39,6 +42,43 @@ def test_the_shipped_template_types_no_result_by_hand(finished: Path) -> None:
         assert numbers[key]["text"] not in source
         assert numbers[key]["text"] in render(finished, TEMPLATE)
     assert "{{" not in render(finished, TEMPLATE)
+
+
+def test_the_template_states_only_numbers_of_definitions(finished: Path) -> None:
+    stripped = (
+        r"\{\{.*?\}\}", r"\{%.*?%\}", r"arXiv \d+\.\d+", r"width=\d+%", "@10", "10¹⁵", "10¹⁹",
+    )  # fmt: skip
+    source = re.sub("|".join(stripped), "", TEMPLATE.read_text())
+    known = {"0", "1", "2", "4", "6", "8", "10", "11", "16", "24", "32", "20", "90", "95"}
+    assert set(re.findall(r"\d+(?:\.\d+)?", source)) <= known
+
+
+def test_a_section_of_nothing_is_left_out(finished: Path, tmp_path: Path) -> None:
+    text = "\n".join(
+        f'{{% if has("{key}") %}}\n{word}\n{{% endif %}}'
+        for key, word in (("runs.share_done", "share"), ("tables.none", "no"))
+    )
+    assert render(finished, write(tmp_path, text)) == "share\n"
+    assert "make figures STUDY=config/quick.yaml" in render(finished, TEMPLATE)
+
+
+def test_settings_and_cost_are_generated(finished: Path) -> None:
+    numbers = json.loads((finished / "numbers.json").read_text())["numbers"]
+    said = {key: numbers[key]["text"] for key in numbers}
+    assert said["settings.optimizer.lr.base"] == "0.0177"
+    assert said["settings.optimizer.lr.budget"] == "−0.15"
+    assert said["settings.axes.batch_as_paper"] == "none"
+    assert said["settings.own_items"] == "past"
+    assert said["settings.sizes"] == "7 of 2,600 to 150,000"
+    assert said["settings.ladder_widths"] == "4 to 128"
+    assert numbers["settings.data.context"]["file"] == "config/quick.yaml"
+    assert numbers["settings.data.context"]["key"] == "data.context"
+    assert said["source.licence"].startswith("GroupLens")
+    assert said["source.parts"] == "none"
+    runs = pd.read_parquet(finished / "runs.parquet").drop_duplicates("id")
+    assert numbers["cost.hours"]["value"] == pytest.approx(runs["seconds"].sum() / 3600)
+    assert said["cost.flops_executed"] == "not recorded"
+    assert "not shipped" in said["cost.machine"]
 
 
 def write(folder: Path, text: str) -> Path:

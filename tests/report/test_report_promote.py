@@ -11,15 +11,22 @@ import pytest
 from PIL import Image
 
 from behavior_scaling.report.inputs import ReportError
+from behavior_scaling.report.names import FIGURES
 from behavior_scaling.report.numbers import load_numbers, make_numbers
-from behavior_scaling.report.promote import SUMS, compare, promote
-from behavior_scaling.report.readme import BEGIN, END, update_readme
+from behavior_scaling.report.promote import SUMS, TEXTS, compare, promote
+from behavior_scaling.report.readme import END, update_readme
+
+BEGIN = "<!-- results:begin study=quick -->"
+QUICK = Path(__file__).parents[2] / "config" / "quick.yaml"
 
 
 @pytest.fixture
 def study(drawn: Path, tmp_path: Path) -> Path:
     """A results folder with fresh figures."""
     shutil.copytree(drawn, tmp_path / "results" / "figures")
+    (tmp_path / "results" / "tables").mkdir()
+    (tmp_path / "results" / "tables" / "claims.md").write_text("claims")
+    (tmp_path / "results" / "paper.pdf").write_bytes(b"%PDF")
     return tmp_path / "results"
 
 
@@ -32,12 +39,15 @@ def promoted(study: Path, tmp_path: Path) -> Path:
 
 def test_promoted_copies_are_identical_and_summed(study: Path, promoted: Path) -> None:
     lines = (promoted / SUMS).read_text().splitlines()
-    assert len(lines) == 44
+    assert len(lines) == 4 * len(FIGURES) + 2
+    assert (promoted / "paper.pdf").read_bytes() == b"%PDF"
+    assert (promoted / "claims.md").read_text() == "claims"
     for line in lines:
         digest, name = line.split("  ")
         content = (promoted / name).read_bytes()
         assert hashlib.sha256(content).hexdigest() == digest
-        assert content == (study / "figures" / name).read_bytes()
+        place = study / TEXTS.get(name, f"figures/{name}")
+        assert content == place.read_bytes()
     assert compare(study, promoted) == []
 
 
@@ -103,23 +113,40 @@ def test_promoting_again_removes_what_is_drawn_no_more(study: Path, promoted: Pa
 
 
 def test_readme_block_is_rewritten_and_nothing_else(results_dir: Path, tmp_path: Path) -> None:
-    numbers = load_numbers(make_numbers(results_dir, results_dir / "floors.json"))
+    numbers = load_numbers(make_numbers(results_dir, results_dir / "floors.json", QUICK))
     readme = tmp_path / "README.md"
-    readme.write_text(f"# Title\n\n{BEGIN}\nold\n{END}\n\nafter\n")
+    readme.write_text(f"# Title\n\n{BEGIN}\nstale\n{END}\n\nafter\n")
     assert update_readme(readme, numbers)
     text = readme.read_text()
     assert text.startswith(f"# Title\n\n{BEGIN}\n")
     assert text.endswith(f"{END}\n\nafter\n")
-    assert "old" not in text
-    assert "64 of 66 runs finished" in text
-    assert "| N\\* at 10¹⁰ 3,000 (2,500 to 3,900); at 3×10¹⁰" in text  # the joint surface's
-    assert "N\\* at 10¹⁰: 6,620" in text
-    assert "figures/quick/allocation.svg" in text
+    assert "stale" not in text
+    assert "64 of 66 runs" in text
+    assert "| N\\* ∝ C\\^a " in text
+    assert "| 0.500 (0.450 to 0.550)" in text  # the joint surface's
+    assert "figures/quick/main.png" in text
     assert not update_readme(readme, numbers)
-    del numbers["share.loss"]
-    with pytest.raises(ReportError, match=r"'share\.loss' is missing"):
+    del numbers["claims.by_id.share_flat.brief"]
+    with pytest.raises(ReportError, match=r"'claims\.by_id\.share_flat\.brief' is missing"):
         update_readme(readme, numbers)
     assert readme.read_text() == text
+
+
+def test_a_block_that_belongs_to_another_study_is_left_alone(
+    results_dir: Path, tmp_path: Path
+) -> None:
+    numbers = load_numbers(make_numbers(results_dir, results_dir / "floors.json", QUICK))
+    readme = tmp_path / "README.md"
+    text = f"{BEGIN.replace('quick', 'pilot')}\nold\n{END}\n"
+    readme.write_text(text)
+    assert not update_readme(readme, numbers)
+    assert readme.read_text() == text
+
+
+def test_a_text_that_was_edited_by_hand_is_a_difference(study: Path, promoted: Path) -> None:
+    (promoted / "claims.md").write_text("replicated")
+    (found,) = compare(study, promoted)
+    assert str(found) == "claims.md: the promoted copy does not fit its SHA256SUMS"
 
 
 @pytest.mark.parametrize("text", ["none", f"{BEGIN} only", f"{END}{BEGIN}", f"{BEGIN}{BEGIN}{END}"])
@@ -132,7 +159,7 @@ def test_readme_without_its_markers_is_refused(tmp_path: Path, text: str) -> Non
 
 
 def test_numbers_file_is_plain_json(results_dir: Path) -> None:
-    path = make_numbers(results_dir, results_dir / "floors.json")
+    path = make_numbers(results_dir, results_dir / "floors.json", QUICK)
     first = path.read_bytes()
     json.loads(first)
-    assert make_numbers(results_dir, results_dir / "floors.json").read_bytes() == first
+    assert make_numbers(results_dir, results_dir / "floors.json", QUICK).read_bytes() == first

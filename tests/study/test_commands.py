@@ -15,8 +15,8 @@ from behavior_scaling.cli import main
 ROOT = Path(__file__).parents[2]
 STEPS = (
     "validate", "fetch", "prepare", "floors", "truth", "card", "sweep", "train", "collect",
-    "status", "retry", "archive", "push", "pull", "fit", "figure", "tables", "claims", "numbers",
-    "paper", "compare", "promote", "schema",
+    "status", "retry", "archive", "verify", "push", "pull", "predict", "fit", "figure",
+    "tables", "claims", "numbers", "paper", "compare", "promote", "schema",
 )  # fmt: skip
 
 

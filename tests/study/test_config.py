@@ -14,7 +14,9 @@ from behavior_scaling.config import ConfigError, load_study, parse_study, study_
 from behavior_scaling.config_parts import LearningRateRule
 
 ROOT = Path(__file__).parents[2]
-STUDIES = sorted((ROOT / "config").glob("*.yaml"))
+RULE = ROOT / "config" / "learning_rate.yaml"  # what the pilot was trained by
+STUDIES = sorted(path for path in (ROOT / "config").glob("*.yaml") if path != RULE)
+PILOT = [path for path in STUDIES if path.stem.startswith("pilot")]
 
 
 def quick() -> dict[str, Any]:
@@ -87,6 +89,12 @@ def test_exponents_without_a_dot_are_numbers(tmp_path: Path) -> None:
     assert "3e10" in text
     (tmp_path / "quick.yaml").write_text(text)
     assert 3e10 in load_study(tmp_path / "quick.yaml").axes.allocation.budgets  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("path", PILOT, ids=lambda path: path.stem)
+def test_the_pilot_states_the_calibrated_rule(path: Path) -> None:
+    rule = yaml.safe_load(RULE.read_text())["optimizer"]["lr"]
+    assert load_study(path).optimizer.lr == LearningRateRule(**rule)
 
 
 def test_learning_rate_rule_closed_form() -> None:

@@ -104,8 +104,8 @@ def test_an_archive_gives_the_same_tables(
     study: Study, plan: Plan, store: Store, tmp_path: Path
 ) -> None:
     ids = [resolve(cell, study, DATA).id for cell in plan.cells]
-    held, absent = write_archive(tmp_path / "archive", store, ids, DATA, {})
-    assert (held, len(absent)) == (3, len(ids) - 3)
+    done = write_archive(tmp_path / "archive", store, ids, DATA, {})
+    assert (done.held, len(done.absent)) == (3, len(ids) - 3)
     archive = Archive(tmp_path / "archive")
     ids = collected_ids(collect_runs(study, plan, archive.data, archive.load))
     pd.testing.assert_frame_equal(collect_users(ids, archive), collect_users(ids, store))

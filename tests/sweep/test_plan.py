@@ -111,8 +111,17 @@ def test_batch_cells_without_enough_steps_are_left_out_by_name() -> None:
 
 
 def test_as_paper_batches_grow_the_candidates() -> None:
-    plan = plan_with(batch=BATCH | {"form": "as_paper"})
-    assert all(cell.objective.in_batch == 32 * cell.batch for cell in plan.cells)
+    plan = plan_with(batch=BATCH | {"budgets": [1e11]}, batch_as_paper=BATCH)
+    grown = [cell for cell in plan.cells if cell.arm == "as_paper"]
+    assert {cell.budget for cell in grown} == {1e10, 1e11}
+    assert all(cell.objective.in_batch == 32 * cell.batch for cell in grown)
+    clean = [cell for cell in plan.cells if cell.arm == "clean"]
+    assert {(cell.budget, cell.objective.in_batch) for cell in clean} == {(1e11, 256)}
+    assert {left.arm for left in plan.left_out} == {"clean", "as_paper"}
+    # at the study's own batch both forms are one run
+    shared = [cell.key for cell in plan.cells if cell.batch == 8 and cell.budget == 1e11]
+    assert len(shared) == 2
+    assert len(set(shared)) == 1
 
 
 def test_negatives_name_their_parent_and_leave_out_more_than_the_catalogue() -> None:

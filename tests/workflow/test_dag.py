@@ -222,6 +222,7 @@ def test_a_shipped_study_is_collected_from_its_archive_alone(study: Path) -> Non
         pd.testing.assert_frame_equal(after, before[name])
     floors = json.loads((study / "results/tiny/floors.json").read_text())
     assert set(floors) == {"validation", "test"}
+    assert re.search(r"^train +\d+$", run(study, "runs=train", "--dry-run"), re.MULTILINE)
 
 
 def step(folder: Path, name: str, *more: str) -> subprocess.CompletedProcess[str]:

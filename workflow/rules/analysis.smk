@@ -1,6 +1,8 @@
 # Runs to laws, and laws to everything that is read. A change of the code that makes a file makes
 # it again (`code`); a change of anything else does not.
 
+OF_PARTS = [*rules.parts.output, *rules.worlds.output] if PARTS else []
+
 
 rule fit:
     input:
@@ -8,6 +10,7 @@ rule fit:
         users=PLACE.users,
         probes=PLACE.probes,
         floors=FLOORS,
+        prediction=[path for path in [PLACE.prediction] if path.is_file()],
     output:
         expand(PLACE.folder / "laws" / "{law}.json", law=LAWS),
     log:
@@ -20,27 +23,38 @@ rule fit:
         runtime=doubling(120),
     params:
         folder=PLACE.folder / "laws",
+        score=f"--prediction {PLACE.prediction}" if PLACE.prediction.is_file() else "",
         code=source_hash("laws"),
     shell:
         "python -m behavior_scaling fit --runs {input.runs} --users {input.users}"
-        " --probes {input.probes} --floors {input.floors} --out {params.folder} 2> {log}"
+        " --probes {input.probes} --floors {input.floors} {params.score}"
+        " --out {params.folder} 2> {log}"
 
 
-rule figure:
+# One process draws every figure: importing what draws takes longer than drawing one.
+rule draw:
     input:
         runs=PLACE.runs,
         floors=FLOORS,
         laws=rules.fit.output,
+        parts=OF_PARTS,
     output:
-        report(
-            PLACE.folder / "figures" / "{figure}.svg",
-            caption="../report/figure.rst",
-            category="Figures",
-            labels={"figure": "{figure}"},
+        *(
+            report(
+                PLACE.folder / "figures" / f"{figure}.svg",
+                caption=f"../report/figures/{figure}.rst",
+                category="Figures",
+                labels={"figure": figure},
+            )
+            for figure in FIGURES
         ),
-        expand(PLACE.folder / "figures" / "{{figure}}.{kind}", kind=["pdf", "png", "csv"]),
+        expand(
+            PLACE.folder / "figures" / "{figure}.{kind}",
+            figure=FIGURES,
+            kind=["pdf", "png", "csv"],
+        ),
     log:
-        "results/logs/figure-{figure}.log",
+        "results/logs/draw.log",
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -48,8 +62,8 @@ rule figure:
         floors=FLOORS,
         code=source_hash("report"),
     shell:
-        "python -m behavior_scaling figure {wildcards.figure} --results {params.results}"
-        " --floors {params.floors} 2> {log}"
+        "python -m behavior_scaling figures --results {params.results} --floors {params.floors}"
+        " 2> {log}"
 
 
 rule tables:
@@ -57,6 +71,7 @@ rule tables:
         runs=PLACE.runs,
         floors=FLOORS,
         laws=rules.fit.output,
+        parts=OF_PARTS,
     output:
         report(
             expand(PLACE.folder / "tables" / "{table}.csv", table=TABLES),
@@ -81,6 +96,7 @@ rule claims:
     input:
         runs=PLACE.runs,
         laws=rules.fit.output,
+        parts=OF_PARTS,
     output:
         PLACE.folder / "claims.json",
     log:
@@ -99,6 +115,7 @@ rule numbers:
         runs=PLACE.runs,
         floors=FLOORS,
         laws=rules.fit.output,
+        parts=OF_PARTS,
         claims=rules.claims.output,
     output:
         PLACE.folder / "numbers.json",
@@ -107,12 +124,13 @@ rule numbers:
     conda:
         "../../envs/analysis.yaml"
     params:
+        study=STUDY_FILE,
         results=PLACE.folder,
         floors=FLOORS,
         code=source_hash("report"),
     shell:
-        "python -m behavior_scaling numbers --results {params.results} --floors {params.floors}"
-        " 2> {log}"
+        "python -m behavior_scaling numbers --config {params.study} --results {params.results}"
+        " --floors {params.floors} 2> {log}"
 
 
 rule paper:
@@ -136,6 +154,7 @@ rule paper:
         " --out {output} 2> {log}"
 
 
+# Everything that is read; of a shipped study it needs neither data nor torch.
 rule figures:
     input:
-        expand(PLACE.folder / "figures" / "{figure}.svg", figure=FIGURES),
+        REPORT,

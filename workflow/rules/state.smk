@@ -8,7 +8,8 @@ from behavior_scaling.cli import main
 def say_state():
     """One line; no process of its own, no hash checked."""
     with redirect_stdout(sys.stderr):
-        main(["status", "--config", str(STUDY_FILE), "--results", str(PLACE.results), "--line"])
+        where = ["--config", str(STUDY_FILE), "--results", str(PLACE.results)]
+        main(["status", *where, "--runs", STUDY.runs, "--line"])
 
 
 onstart:

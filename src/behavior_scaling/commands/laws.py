@@ -16,7 +16,11 @@ def fit(args: Namespace) -> int:
         return _study(args)
     if args.law is None or args.csv is None:
         raise ValueError("fit: --law and --csv go together: which law, on which table")
-    given = [name for name in (*STUDY, "users", "probes") if getattr(args, name, None) is not None]
+    given = [
+        name
+        for name in (*STUDY, "users", "probes", "prediction")
+        if getattr(args, name, None) is not None
+    ]
     if given:
         raise ValueError(
             f"fit: --law (one law on any table) and --{given[0]} (all laws of a study) exclude one "

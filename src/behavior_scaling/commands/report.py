@@ -11,7 +11,7 @@ from behavior_scaling.files import read_json
 WORKERS = 2  # processes that share a study's metrics
 
 
-def fit(args: Namespace) -> int:
+def fit(args: Namespace, workers: int = WORKERS) -> int:
     """Fit every law of the study and write one JSON file each."""
     from behavior_scaling.laws.study import fit_study
     from behavior_scaling.laws.write import write_laws
@@ -20,8 +20,16 @@ def fit(args: Namespace) -> int:
         None if path is None else pd.read_parquet(path) for path in (args.users, args.probes)
     )
     floors = read_json(args.floors, "remove it and run `floors` again")
+    prediction = None
+    if args.prediction is not None:
+        prediction = read_json(args.prediction, "restore it from git: it cannot be made again")
     laws = fit_study(
-        pd.read_parquet(args.runs), floors, users=users, probes=probes, workers=WORKERS
+        pd.read_parquet(args.runs),
+        floors,
+        users=users,
+        probes=probes,
+        prediction=prediction,
+        workers=workers,
     )
     write_laws(laws, args.out)
     return 0
@@ -32,6 +40,14 @@ def figure(args: Namespace) -> int:
     from behavior_scaling.report.figures import make_figure
 
     make_figure(args.name, args.results, args.floors, args.results / "figures")
+    return 0
+
+
+def figures(args: Namespace) -> int:
+    """Draw every figure: one process imports the drawing libraries once for them all."""
+    from behavior_scaling.report.figures import make_figures
+
+    make_figures(args.results, args.floors, args.results / "figures")
     return 0
 
 
@@ -55,7 +71,7 @@ def numbers(args: Namespace) -> int:
     """Write down every number that a text prints."""
     from behavior_scaling.report.numbers import make_numbers
 
-    make_numbers(args.results, args.floors)
+    make_numbers(args.results, args.floors, args.config)
     return 0
 
 
@@ -86,5 +102,5 @@ def promote(args: Namespace) -> int:
 
     copy_figures(args.results, args.promoted)
     changed = update_readme(args.readme, load_numbers(args.results / "numbers.json"))
-    print(f"{args.promoted}: promoted; {args.readme} {'updated' if changed else 'unchanged'}")
+    print(f"{args.promoted}: promoted; {args.readme} {'updated' if changed else 'left as it is'}")
     return 0

@@ -5,20 +5,21 @@ from __future__ import annotations
 import json
 import sys
 from argparse import Namespace
+from pathlib import Path
 
 from behavior_scaling.config import Study, load_study
 from behavior_scaling.files import write_text
 from behavior_scaling.layout import Layout
-from behavior_scaling.records.spec import RunSpec
+from behavior_scaling.records.spec import NUMERICS, RunSpec
 from behavior_scaling.records.store import Store
 from behavior_scaling.sweep.cells import resolve, unique
 from behavior_scaling.sweep.plan import Plan, make_plan
 
 
-def _plan(study: Study, place: Layout) -> Plan:
+def _plan(study: Study, place: Layout, archived: Path | None = None) -> Plan:
     from behavior_scaling.data.known import known, known_sizes
 
-    n_items = known_sizes(study.data, place.data).n_items
+    n_items = known_sizes(study.data, place.data, archived or place.shipped).n_items
     return make_plan(study, known(n_items, study.data, place.data))
 
 
@@ -82,24 +83,27 @@ def collect(args: Namespace) -> int:
     from behavior_scaling.sweep.collect import collect_runs, write_table
     from behavior_scaling.sweep.collect_beside import (
         Records,
+        Remembered,
         collect_probes,
         collect_users,
         collected_ids,
     )
 
     study = load_study(args.config)
-    plan = _plan(study, Layout(args.results, study))
+    plan = _plan(study, Layout(args.results, study), args.archive)
     records: Records
     if args.archive:
         records = archive = Archive(args.archive)
-        data = archive.data
+        data, numerics = archive.data, archive.numerics
         if args.floors:
             write_text(args.floors, json.dumps(archive.floors, indent=1) + "\n")
     elif args.data and args.store:
         records, data = Store(args.store), Dataset.open(args.data).data_spec()
+        numerics = NUMERICS
     else:
         raise ValueError("collect reads --archive, or --data with --store")
-    table = collect_runs(study, plan, data, records.load)
+    records = Remembered(records)
+    table = collect_runs(study, plan, data, records.load, numerics)
     ids = collected_ids(table)
     write_table(collect_users(ids, records), args.users)
     write_table(collect_probes(ids, records), args.probes)
@@ -120,21 +124,6 @@ def retry(args: Namespace) -> int:
             cleared += 1
     print(f"{cleared} runs will be trained again")
     return 0
-
-
-def archive(args: Namespace) -> int:
-    """Copy finished records to results/archive/<study>."""
-    from behavior_scaling.data.store import Dataset
-    from behavior_scaling.records.archive import write_archive
-
-    study = load_study(args.config)
-    place = Layout(args.results, study)
-    run_ids = [spec.id for spec in _specs(study, place)]
-    floors = json.loads(place.floors.read_text())
-    data = Dataset.open(place.data).data_spec()
-    held, absent = write_archive(place.archive, Store(place.store), run_ids, data, floors)
-    print(f"{place.archive}: {held} records, {len(absent)} not finished")
-    return 1 if absent and not args.partial else 0
 
 
 def _log(message: str) -> None:

@@ -21,8 +21,9 @@ from behavior_scaling.commands.status_words import Places, line, to_dict
 from behavior_scaling.config import Study, load_study
 from behavior_scaling.files import write_text
 from behavior_scaling.layout import Layout
-from behavior_scaling.records.archive import MANIFEST, Archive
+from behavior_scaling.records.archive import Archive
 from behavior_scaling.records.lease import Holder, holders
+from behavior_scaling.records.manifest import MANIFEST
 from behavior_scaling.records.record import Outcome
 from behavior_scaling.records.spec import DataSpec
 from behavior_scaling.records.store import Store
@@ -124,6 +125,7 @@ def after_every_run(
 def status(args: Namespace) -> int:
     """Show where a study stands; 0 when all its runs are done, else 1."""
     study = load_study(args.config)
+    study = study.model_copy(update={"runs": args.runs or study.runs})
     place = Layout(args.results, study)
     shipped = study.runs == "archive"
     places = Places(args.config, args.results, place.archive if shipped else place.store)
@@ -142,6 +144,8 @@ def status(args: Namespace) -> int:
             seen = watch(look, show, time.sleep, args.watch if live else None)
         except KeyboardInterrupt:
             return 1
+    if study.parts and not live:
+        print(f"{study.name}: its parts are studies of their own: {', '.join(study.parts)}")
     return 0 if seen.counts["done"] == len(seen.runs) else 1
 
 
@@ -165,7 +169,7 @@ def _look(study: Study, place: Layout, *, verify: bool, cores: int | None) -> Lo
     from behavior_scaling.data.known import known_sizes
     from behavior_scaling.data.store import META, Dataset
 
-    n_items = known_sizes(study.data, place.data).n_items
+    n_items = known_sizes(study.data, place.data, place.shipped).n_items
     if n_items is None:
         print(
             f"{study.name}: not begun; how many runs it has is known once its data are prepared, "

@@ -13,7 +13,7 @@ own error is added to every prediction's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -51,13 +51,19 @@ class Fitted:
 
 
 def backtest(
-    runs: pd.DataFrame, metrics: Sequence[str], *, seed: int = 0, resamples: int = 400
+    runs: pd.DataFrame,
+    metrics: Sequence[str],
+    *,
+    axes: Sequence[Group] | None = None,
+    seed: int = 0,
+    resamples: int = 400,
 ) -> list[dict[str, Any]]:
     """Hide the largest budget of every axis and predict it.
 
     Args:
         runs: the runs table, one row per (axis, arm, cell, run).
         metrics: columns of the table.
+        axes: the table's groups, where they are known already.
         seed: of starts and noise.
         resamples: redrawn refits.
 
@@ -69,12 +75,13 @@ def backtest(
         LawsError: a column is missing or holds an impossible value.
     """
     check_runs(runs)
+    axes = groups(runs) if axes is None else axes
     rows = []
     for metric in metrics:
         whole = surface_data(runs, metric)
         noise = seed_noise(runs, metric)
         known: dict[float, Fitted] = {}
-        for group in groups(runs):
+        for group in axes:
             curves, _ = metric_curves(group, metric, transform_for(metric), noise)
             head = {"metric": metric, "axis": group.axis, "arm": group.arm, "level": LEVEL}
             if not curves:
@@ -122,10 +129,10 @@ def _row(
         return head | {"status": "too few points", "reason": "no admitted cell at that budget"}
     inputs = {name: values[own] for name, values in whole.inputs.items()}
     y = whole.y[own]
-    cell = _cell_variance(surface, inputs["stage2"], whole.repeats[own])
+    cell = cell_variance(surface, inputs["stage2"], whole.repeats[own])
     mean, sd = predict(surface, draws, inputs)
     ours = Forecast(mean, np.hypot(sd, np.sqrt(cell)))
-    x = _matched(group, whole, own)
+    x = matched(group.axis, inputs)
     rivals = {
         "last": last_cell(curves[:-1], x, cell, relative=group.axis == "allocation"),
         "log_linear": log_linear(curves[:-1], curves[-1].budget, x, cell,
@@ -159,18 +166,19 @@ def _cells_of(group: Group, whole: SurfaceData, budget: float) -> Array:
     return np.unique(whole.cell[whole.frame["id"].isin(ids).to_numpy()])
 
 
-def _matched(group: Group, whole: SurfaceData, own: Array) -> Array:
-    i = whole.inputs
+def matched(axis: str, inputs: Mapping[str, Array]) -> Array:
+    """What the cells of an axis are matched by, from the surface's inputs of each."""
+    total = inputs["n_emb"] + inputs["n_ctx"]
     x = {
-        "allocation": i["n_emb"] + i["n_ctx"],
-        "share": i["n_emb"] / (i["n_emb"] + i["n_ctx"]),
-        "batch": i["batch"],
-        "negatives": i["n_cand"],
-    }[group.axis]
-    return np.asarray(x[own])
+        "allocation": total,
+        "share": inputs["n_emb"] / total,
+        "batch": inputs["batch"],
+        "negatives": inputs["n_cand"],
+    }[axis]
+    return np.asarray(x)
 
 
-def _cell_variance(surface: Surface, stage2: Array, repeats: Array) -> Array:
+def cell_variance(surface: Surface, stage2: Array, repeats: Array) -> Array:
     """Noise of hidden cells: that of the largest budget left of their stage, fitted scale."""
     data = surface.data
     run = data.repeats / data.weight * (surface.error.value or 0.0)

@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from behavior_scaling.laws.arrays import Array, accepted_range, lowest, t_quantile
 from behavior_scaling.laws.curve import CurveData
-from behavior_scaling.laws.many import Dense, minimise_many
+from behavior_scaling.laws.many import minimise_many
+from behavior_scaling.laws.many_law import Dense
 from behavior_scaling.laws.noise import ErrorVariance, error_variance
 from behavior_scaling.laws.solve import Solution, solve
 from behavior_scaling.laws.two_term_joint import REFIT_STEPS, REFIT_TOLERANCE

@@ -53,6 +53,12 @@ def fit_allocation(curves: Sequence[CurveData]) -> AxisParts:
     return AxisParts(fits, exponents, tuple(notes), tuple(fit.best for fit in whole))
 
 
+def extrapolated(curves: Sequence[CurveData], budget: float) -> dict[str, Estimate]:
+    """N* and D* at another budget, from their power laws over the budgets of the curves."""
+    trends = _trends(curves, [fit_parabola(data) for data in curves])
+    return {name: exponential(trend.at(budget)) for name, trend in zip("ND", trends, strict=True)}
+
+
 def _trends(curves: Sequence[CurveData], fits: Sequence[Parabola]) -> tuple[Trend, Trend]:
     """Exponents of N* and D* over the budgets whose vertex is identified."""
     budgets, logs, variances, dfs, redrawn = [], [], [], [], []

@@ -15,12 +15,12 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from behavior_scaling.laws.arrays import Array, LawsError
+from behavior_scaling.laws.many_law import Model
 
 Rows = npt.NDArray[np.int64]
 
@@ -31,53 +31,6 @@ STUCK = 1e-8  # of the objective: where no step gains, a larger promise is no co
 ROUNDING = 1e-14  # of the largest |y|: residuals that double precision cannot tell from none
 FLAT = 1e-12  # of the largest eigenvalue: below it the exact Hessian is not used
 DAMPING = (1e-11, 1e-3, 1e12)  # least, first, largest
-
-
-class Evaluation(Protocol):
-    """A law at r parameter vectors."""
-
-    @property
-    def values(self) -> Array:
-        """[r, n] predictions on the fitted scale."""
-
-    def gradient(self, c: Array) -> Array:
-        """[r, n] -> [r, p]: sum over points of c_i times the prediction's gradient."""
-
-    def gram(self, c: Array) -> Array:
-        """[r, n] -> [r, p, p]: sum over points of c_i times the gradient's outer product."""
-
-    def hessian(self, square: Array, linear: Array) -> Array | None:
-        """[r, n] twice -> [r, p, p]: gram(square) plus the sum of linear_i prediction Hessians.
-
-        None where they are not known, and the fit is a Gauss-Newton one.
-        """
-
-
-class Model(Protocol):
-    """A law over n points."""
-
-    def evaluate(self, theta: Array) -> Evaluation:
-        """The law at parameter vectors [r, p]."""
-
-
-@dataclass(frozen=True)
-class Dense:
-    """An Evaluation from a Jacobian in full; without Hessians its fits are Gauss-Newton ones."""
-
-    values: Array  # [r, n]
-    jacobian: Array  # [r, n, p]
-
-    def gradient(self, c: Array) -> Array:
-        """See Evaluation."""
-        return np.asarray((c[:, None, :] @ self.jacobian)[:, 0, :])
-
-    def gram(self, c: Array) -> Array:
-        """See Evaluation."""
-        return np.asarray(self.jacobian.swapaxes(1, 2) @ (c[:, :, None] * self.jacobian))
-
-    def hessian(self, square: Array, linear: Array) -> Array | None:
-        """Not known."""
-        return None
 
 
 @dataclass(frozen=True)
@@ -197,86 +150,106 @@ class _Block:
 
     def run(self, theta: Array, max_iterations: int) -> Many:
         rows = theta.shape[0]
-        none = np.zeros(rows, dtype=np.int64)
-        out = Many(theta.copy(), np.full(rows, np.inf), none.astype(bool), none)
-        here = self._local(theta, np.arange(rows))
+        out = Many(
+            theta.copy(),
+            np.full(rows, np.inf),
+            np.zeros(rows, dtype=np.bool_),
+            np.zeros(rows, dtype=np.int64),
+        )
+        here = self._local(theta, slice(None))
         alive = np.isfinite(here.objective)
         active = np.flatnonzero(alive)
-        out.objective[active] = here.objective[active]
         theta, here = theta[active], here.take(alive)
         damping = np.full(active.size, DAMPING[1])
         unit = ROUNDING * np.max(np.abs(self.y), axis=1)
-        least = np.broadcast_to(np.sum(self.weight, axis=1) * unit * unit, (rows,))
-        for _ in range(max_iterations):
-            if active.size == 0:
-                break
+        least = np.broadcast_to(np.sum(self.weight, axis=1) * unit * unit, (rows,))[active]
+        done = 0
+        while active.size and done < max_iterations:
             step, promise = self._step(theta, here, damping)
-            out.iterations[active] += 1
-            settled = promise <= self.tolerance * here.objective + least[active]
-            trial = np.clip(theta + step, self.low, self.high)
+            done += 1
+            settled = promise <= self.tolerance * here.objective + least
+            trial = np.minimum(np.maximum(theta + step, self.low), self.high)
             there = self._local(trial, active)
             gain = here.objective - there.objective
             better = gain > 0
-            with np.errstate(invalid="ignore", divide="ignore"):
-                ratio = np.where(promise > 0, gain / promise, 0.0)
-            theta[better] = trial[better]
-            here.put(better, there)
+            ratio = np.divide(gain, promise, out=np.zeros_like(gain), where=promise > 0)
+            if better.all():
+                theta, here = trial, there
+            elif better.any():
+                theta[better] = trial[better]
+                here.put(better, there)
             factor = np.where(ratio > 0.75, 0.1, np.where(ratio > 0.25, 0.5, 4.0))
-            damping = np.clip(damping * factor, DAMPING[0], None)
+            damping = np.maximum(damping * factor, DAMPING[0])
             finished = settled | (damping > DAMPING[2])
-            out.parameters[active], out.objective[active] = theta, here.objective
-            stuck = finished & (damping > 1.0)
-            if stuck.any():
-                light = np.full(int(stuck.sum()), DAMPING[1])
-                _, promise = self._step(theta[stuck], here.take(stuck), light)
-                allowed = STUCK * here.objective[stuck] + least[active[stuck]]
-                out.converged[active[stuck]] = promise <= allowed
-            out.converged[active[finished & ~stuck]] = True
-            keep = ~finished
-            active, theta, damping = active[keep], theta[keep], damping[keep]
-            here = here.take(keep)
+            if finished.any():
+                keep, gone, end = ~finished, active[finished], here.take(finished)
+                out.parameters[gone], out.objective[gone] = theta[finished], end.objective
+                out.iterations[gone] = done
+                out.converged[gone] = self._arrived(
+                    theta[finished], end, damping[finished], least[finished]
+                )
+                active, theta, damping, least = (
+                    part[keep] for part in (active, theta, damping, least)
+                )
+                here = here.take(keep)
+        out.parameters[active], out.objective[active] = theta, here.objective
+        out.iterations[active] = done
         return out
 
-    def _local(self, theta: Array, rows: Rows) -> _Local:
+    def _arrived(
+        self, theta: Array, here: _Local, damping: Array, least: Array
+    ) -> npt.NDArray[np.bool_]:
+        """Whether rows that ended are at a minimum: unless no step gained and a light one would."""
+        arrived = np.ones(damping.size, dtype=np.bool_)
+        stuck = damping > 1.0
+        if stuck.any():
+            light = np.full(int(stuck.sum()), DAMPING[1])
+            _, promise = self._step(theta[stuck], here.take(stuck), light)
+            arrived[stuck] = promise <= STUCK * here.objective[stuck] + least[stuck]
+        return arrived
+
+    def _local(self, theta: Array, rows: Rows | slice) -> _Local:
         y = self.y if self.y.shape[0] == 1 else self.y[rows]
         weight = self.weight if self.weight.shape[0] == 1 else self.weight[rows]
         with np.errstate(all="ignore"):
             law = self.model.evaluate(theta)
             residual = law.values - y
+            cost = 0.5 * residual * residual
             if self.delta is None:
-                slope, share, inner = residual, np.ones_like(residual), np.ones_like(residual)
-                cost = 0.5 * residual * residual
+                pull = weight * residual
+                square = inner = np.empty_like(residual)
+                square[:] = weight
             else:
                 size = np.abs(residual)
                 inside = size <= self.delta
                 share = np.minimum(1.0, self.delta / np.maximum(size, self.delta))
-                slope, inner = residual * share, inside.astype(np.float64)
                 outer = self.delta * (size - 0.5 * self.delta)
-                cost = np.where(inside, 0.5 * residual * residual, outer)
-            objective = np.sum(weight * cost, axis=1)
-            objective = np.where(np.isfinite(objective), objective, np.inf)
-            pull = weight * slope
+                cost = np.where(inside, cost, outer)
+                pull = weight * (residual * share)
+                square, inner = weight * share, weight * inside
+            objective = (weight * cost).sum(axis=1)
+            objective[~np.isfinite(objective)] = np.inf
             gradient = law.gradient(pull)
-            gauss_newton = law.gram(weight * share)
-            exact = law.hessian(weight * inner, pull) if self.newton else None
+            gauss_newton = law.gram(square)
+            exact = law.hessian(inner, pull) if self.newton else None
         return _Local(objective, gradient, gauss_newton, exact)
 
     def _step(self, theta: Array, here: _Local, damping: Array) -> tuple[Array, Array]:
         """The step of every row and the decrease that its quadratic model promises."""
-        count = theta.shape[1]
         pinned = ((theta <= self.low) & (here.gradient > 0)) | (
             (theta >= self.high) & (here.gradient < 0)
         )
-        free = ~pinned
-        diagonal = np.einsum("rii->ri", here.gauss_newton)
+        diagonal = here.gauss_newton.diagonal(axis1=1, axis2=2)
         largest = np.maximum(diagonal.max(axis=1, keepdims=True), 1e-300)
-        scale = np.where(free, 1.0 / np.sqrt(np.maximum(diagonal, 1e-20 * largest)), 0.0)
+        scale = 1.0 / np.sqrt(np.maximum(diagonal, 1e-20 * largest))
+        scale[pinned] = 0.0
         slope = here.gradient * scale
         outer = scale[:, :, None] * scale[:, None, :]
-        rest = np.where(pinned, 1.0, 0.0)[:, :, None] * np.eye(count)
+        one = np.eye(theta.shape[1])
+        rest = pinned[:, :, None] * one
         matrix = here.gauss_newton * outer + rest
         if here.exact is None:
-            step = _damped(matrix, slope, damping)
+            step = _damped(matrix, slope, damping, one)
         else:
             exact = here.exact * outer + rest
             good = np.all(np.isfinite(exact), axis=(1, 2))
@@ -287,13 +260,13 @@ class _Block:
             step = (vectors @ length[:, :, None])[:, :, 0]
             if not good.all():
                 bad = ~good
-                step[bad] = _damped(matrix[bad], slope[bad], damping[bad])
+                step[bad] = _damped(matrix[bad], slope[bad], damping[bad], one)
         # The model's decrease at x with (M + mu) x = g is (g x + mu x x) / 2.
-        promise = 0.5 * np.sum(step * (slope + damping[:, None] * step), axis=1)
+        promise = 0.5 * (step * (slope + damping[:, None] * step)).sum(axis=1)
         return -step * scale, np.maximum(promise, 0.0)
 
 
-def _damped(matrix: Array, slope: Array, damping: Array) -> Array:
+def _damped(matrix: Array, slope: Array, damping: Array, one: Array) -> Array:
     """Solution of (M + mu) x = g for each row; M is positive semidefinite of unit diagonal."""
-    lifted = matrix + damping[:, None, None] * np.eye(slope.shape[1])
+    lifted = matrix + damping[:, None, None] * one
     return np.asarray(np.linalg.solve(lifted, slope[:, :, None])[:, :, 0])

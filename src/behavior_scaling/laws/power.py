@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from behavior_scaling.laws.arrays import LEVEL, Array, LawsError, vector
-from behavior_scaling.laws.many import Dense
+from behavior_scaling.laws.many_law import Dense
 from behavior_scaling.laws.noise import NoiseLevel, error_variance, resample
 from behavior_scaling.laws.parts import CURVE_POINTS, nothing
 from behavior_scaling.laws.results import Estimate
@@ -48,6 +48,7 @@ def fit_power(
     variances: npt.ArrayLike | None = None,
     *,
     users: Array | None = None,
+    floor: bool = True,
     seed: int = 0,
     resamples: int = 400,
 ) -> PowerFit:
@@ -58,6 +59,8 @@ def fit_power(
         losses: [n] positive; the best loss of each budget.
         variances: [n] of the losses, from seeds; None where not all are known.
         users: [replicates, n] deviations of the losses under redrawn users.
+        floor: false for the plain form however many budgets there are (a law without E, or an
+            excess whose E is known and has been taken off).
         seed: of the noise draws.
         resamples: number of draws.
 
@@ -73,7 +76,7 @@ def fit_power(
     order = np.argsort(c)
     c, y, v = c[order], y[order], None if v is None else v[order]
     moved = None if users is None else users[:, order]
-    if c.size < MIN_FLOOR_BUDGETS:
+    if not floor or c.size < MIN_FLOOR_BUDGETS:
         return _plain(c, y, v, moved)
     return _with_floor(c, y, v, moved, seed, resamples)
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from behavior_scaling.laws.arrays import Array, LawsError, vector
 from behavior_scaling.laws.law_fit import LawFit
-from behavior_scaling.laws.many import Dense, Model
+from behavior_scaling.laws.many_law import Dense, Model
 from behavior_scaling.laws.parametric import DELTA, RESAMPLES
 from behavior_scaling.laws.term_law import fit_problem
 from behavior_scaling.laws.term_problem import Asked, Input, Problem, checked

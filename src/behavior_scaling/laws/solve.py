@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from behavior_scaling.laws.arrays import Array, LawsError
-from behavior_scaling.laws.many import Many, Model, minimise_many
+from behavior_scaling.laws.many import Many, minimise_many
+from behavior_scaling.laws.many_law import Model
 from behavior_scaling.laws.results import Status
 
 AT_BOUND = 1e-6  # of the distance between the bounds, or of 1 + |bound| where one is infinite

@@ -8,15 +8,17 @@ without a change in any number.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from behavior_scaling.laws.backtest import backtest
+from behavior_scaling.laws.calibration import calibration
 from behavior_scaling.laws.critical_batch import critical_batches
 from behavior_scaling.laws.floors import LOSS, Floors
+from behavior_scaling.laws.prediction_score import Prediction, check_prediction, score_metric
 from behavior_scaling.laws.results import AxisFit
 from behavior_scaling.laws.study_agreement import (
     LOSSES,
@@ -31,6 +33,7 @@ from behavior_scaling.laws.study_compute import compute_fit
 from behavior_scaling.laws.surface import surface_fits
 from behavior_scaling.laws.table import (
     AXES,
+    Group,
     check_runs,
     groups,
     metric_values,
@@ -59,6 +62,7 @@ def fit_study(
     *,
     users: pd.DataFrame | None = None,
     probes: pd.DataFrame | None = None,
+    prediction: Prediction | None = None,
     seed: int = 0,
     resamples: int = 400,
     workers: int = 1,
@@ -71,6 +75,7 @@ def fit_study(
         users: sums by user group (users.py); None: intervals hold seeds only.
         probes: what runs measured on their way (critical_batch.py); None: no steps-to-target and
             no gradient noise scale.
+        prediction: what `predict` wrote before a budget was run, to be scored; None: none.
         seed: of every resample and permutation.
         resamples: noise redraws, redrawn users and cell resamples behind an interval.
         workers: processes that share the metrics; numbers do not depend on it. More than one asks
@@ -79,17 +84,22 @@ def fit_study(
     Returns:
         {'allocation' | 'share' | 'batch' | 'negatives' | 'compute': {'axis', 'fits'},
         'surface': {'surface'}, 'critical_batch': {'critical_batch'}, 'backtest': {'backtest'},
-        'agreement': {'agreement', 'choice_cost'}}; an axis absent from the table has an empty
-        list.
+        'prediction': {'prediction', 'lift'}, 'agreement': {'agreement', 'choice_cost'},
+        'calibration': {'calibration', 'variations'}}; an axis absent from the table has an empty
+        list, and so has a study without a prediction or variations.
 
     Raises:
         LawsError: naming the column that is missing or holds an impossible value.
     """
     check_runs(runs)
-    found = groups(runs)
+    if prediction is not None:
+        check_prediction(prediction, runs)
     metrics, rankings = headline_metrics(runs), ranking_metrics(runs)
+    predicted = () if prediction is None else tuple(prediction["metrics"])
+    runs = _without_metrics(runs, {*metrics, *rankings, *LOSSES, *predicted})
+    found = groups(runs)
     drawn = None if users is None else draw_users(users, seed=seed, resamples=resamples)
-    work = _Work(runs, floors, drawn, seed, resamples)
+    work = _Work(runs, tuple(found), floors, drawn, prediction, seed, resamples)
     done = list(_shared(work, metrics, workers))
     fits = [fit for part in done for fit in part.fits]
     by_axis = {axis: [fit for fit in fits if fit.axis == axis] for axis in (*AXES, "compute")}
@@ -110,11 +120,21 @@ def fit_study(
             "critical_batch": critical_batches(found, by_axis["batch"], probes, LOSS)
         },
         "backtest": {"backtest": [row for part in done for row in part.backtest]},
+        "prediction": {
+            "prediction": [row for part in done for row in part.prediction],
+            "lift": [row for part in done for row in part.lift],
+        },
         "agreement": {
             "agreement": study_agreement(found, rankings, seed, resamples),
             "choice_cost": costs,
         },
+        "calibration": calibration(runs),
     }
+
+
+def _without_metrics(runs: pd.DataFrame, kept: Collection[str]) -> pd.DataFrame:
+    """The table without the other metrics: hundreds of columns that every choice of rows copies."""
+    return runs[[name for name in runs.columns if "/" not in name or name in kept]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,8 +142,10 @@ class _Work:
     """What every metric's laws are fitted from."""
 
     runs: pd.DataFrame
+    axes: tuple[Group, ...]
     floors: Floors | None
     users: Users | None
+    prediction: Prediction | None
     seed: int
     resamples: int
 
@@ -143,6 +165,8 @@ class _Laws:
     fits: tuple[AxisFit, ...]
     surface: list[dict[str, Any]]
     backtest: list[dict[str, Any]]
+    prediction: list[dict[str, Any]]
+    lift: list[dict[str, Any]]
 
 
 def _shared(work: _Work, metrics: Sequence[str], workers: int) -> Iterable[_Laws]:
@@ -156,7 +180,7 @@ def _laws(work: _Work, metric: str) -> _Laws:
     noise = seed_noise(work.runs, metric)
     options = {"seed": work.seed, "resamples": work.resamples}
     fits = []
-    for group in groups(work.runs):
+    for group in work.axes:
         found = fit_axis(group, metric, noise, work.floors, work.users, **options)
         if found is None:
             continue
@@ -164,10 +188,14 @@ def _laws(work: _Work, metric: str) -> _Laws:
         fits.append(fit)
         if group.axis == "allocation":
             fits.append(compute_fit(metric, curves, parts.best, **options))
+    scored: tuple[list[dict[str, Any]], list[dict[str, Any]]] = ([], [])
+    if work.prediction is not None:
+        scored = score_metric(work.runs, work.prediction, metric, **options)
     return _Laws(
         tuple(fits),
-        surface_fits(work.runs, work.floors, [metric], users=work.users, **options),
-        backtest(work.runs, [metric], **options),
+        surface_fits(work.runs, work.floors, [metric], axes=work.axes, users=work.users, **options),
+        backtest(work.runs, [metric], axes=work.axes, **options),
+        *scored,
     )
 
 

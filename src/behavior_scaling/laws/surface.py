@@ -21,7 +21,7 @@ from behavior_scaling.laws.surface_fit import Surface, fit_surface, predict, red
 from behavior_scaling.laws.surface_misfit import judged
 from behavior_scaling.laws.surface_optima import Optimum, compared, exponents, optima
 from behavior_scaling.laws.surface_parameters import parameters, standard_errors
-from behavior_scaling.laws.table import check_runs, groups, metric_values, numbers
+from behavior_scaling.laws.table import Group, check_runs, groups, metric_values, numbers
 from behavior_scaling.laws.transforms import NEGATED, is_maximised
 from behavior_scaling.laws.users import Users
 
@@ -40,6 +40,7 @@ def surface_fits(
     floors: Floors | None,
     metrics: Sequence[str],
     *,
+    axes: Sequence[Group] | None = None,
     users: Users | None = None,
     seed: int = 0,
     resamples: int = 400,
@@ -50,6 +51,7 @@ def surface_fits(
         runs: the runs table, one row per (axis, arm, cell, run).
         floors: {split: {slice: {floor: {metric: value}}}}, for the flag 'pre-bigram'.
         metrics: columns of the table.
+        axes: the table's groups, where they are known already.
         users: redrawn users, one draw for the whole study; None: intervals hold seeds only.
         seed: of starts and noise.
         resamples: redrawn refits behind every interval.
@@ -58,16 +60,22 @@ def surface_fits(
         LawsError: a column is missing or holds an impossible value.
     """
     check_runs(runs)
-    spreads = cost_spreads(groups(runs))
+    axes = groups(runs) if axes is None else axes
+    spreads = cost_spreads(axes)
     flags = _flags(runs, floors)
     return [
-        _fit(runs, metric, users, seed, resamples) | {"spreads": spreads, "flags": flags}
+        _fit(runs, axes, metric, users, seed, resamples) | {"spreads": spreads, "flags": flags}
         for metric in metrics
     ]
 
 
 def _fit(
-    runs: pd.DataFrame, metric: str, users: Users | None, seed: int, resamples: int
+    runs: pd.DataFrame,
+    axes: Sequence[Group],
+    metric: str,
+    users: Users | None,
+    seed: int,
+    resamples: int,
 ) -> dict[str, Any]:
     data = surface_data(runs, metric)
     surface = fit_surface(data, seed=seed)
@@ -81,7 +89,7 @@ def _fit(
     found, functions = optima(surface, draws, runs)
     if is_maximised(metric):
         found = compared(found, _untransformed(runs, metric, seed))
-    found = judged(found, surface, runs)
+    found = judged(found, surface, axes)
     told = parameters(surface, draws)
     return {
         "metric": metric,

@@ -97,16 +97,7 @@ def surface_data(
     if not usable.all():
         notes = (*notes, f"{int((~usable).sum())} runs without a usable {metric}: left out")
     frame, value = frame[usable], value[usable]
-    keys = ["stage", "budget", *(column for column in DESIGN if column in frame.columns)]
-    _, cell = np.unique(
-        frame.groupby(keys, dropna=False, sort=True).ngroup().to_numpy(), return_inverse=True
-    )
-    repeats = np.bincount(cell).astype(np.float64) if cell.size else np.zeros(0)
-    raw = {name: numbers(frame, column) for name, column in COLUMNS.items()}
-    raw["stage2"] = (numbers(frame, "stage") == 2).astype(np.float64)
-    raw["uniform_share"] = _uniform_share(frame)
-    inputs = {name: np.bincount(cell, column) / repeats for name, column in raw.items()}
-    inputs["budget"] = raw["budget"][np.unique(cell, return_index=True)[1]]  # exact, as a key
+    cell, repeats, inputs = cell_inputs(frame)
     means = np.bincount(cell, value) / repeats
     seed = seed_noise(runs, metric)
     variance, known, extra = _run_variance(inputs, means, seed, transform)
@@ -130,6 +121,21 @@ def surface_data(
         frame,
         (*notes, *extra),
     )
+
+
+def cell_inputs(frame: pd.DataFrame) -> tuple[npt.NDArray[np.int64], Array, dict[str, Array]]:
+    """Cell of each run, runs of each cell, and the surface's inputs there in their own units."""
+    keys = ["stage", "budget", *(column for column in DESIGN if column in frame.columns)]
+    _, cell = np.unique(
+        frame.groupby(keys, dropna=False, sort=True).ngroup().to_numpy(), return_inverse=True
+    )
+    repeats = np.bincount(cell).astype(np.float64) if cell.size else np.zeros(0)
+    raw = {name: numbers(frame, column) for name, column in COLUMNS.items()}
+    raw["stage2"] = (numbers(frame, "stage") == 2).astype(np.float64)
+    raw["uniform_share"] = _uniform_share(frame)
+    inputs = {name: np.bincount(cell, column) / repeats for name, column in raw.items()}
+    inputs["budget"] = raw["budget"][np.unique(cell, return_index=True)[1]]  # exact, as a key
+    return cell, repeats, inputs
 
 
 def admitted(runs: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:

@@ -17,11 +17,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from behavior_scaling.laws.arrays import Array
-from behavior_scaling.laws.many import Dense
+from behavior_scaling.laws.many_law import Dense
 
 INPUTS = ("n_emb", "n_ctx", "positions", "n_cand", "batch", "budget")  # divided by their mean
 PARTS: dict[str, tuple[str, ...]] = {
@@ -58,14 +60,28 @@ class SurfaceLaw:
     reference: Mapping[str, float]
     parts: tuple[str, ...]
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Parameter names, in their order."""
         return tuple(name for part in PARTS if part in self.parts for name in PARTS[part])
 
+    @cached_property
+    def _logs(self) -> dict[str, Array]:
+        """What `log` has taken so far: a solver asks for the same ones at every step."""
+        return {}
+
     def log(self, name: str) -> Array:
         """Logarithm of an input over its reference."""
-        return np.asarray(np.log(self.inputs[name] / self.reference[name]))
+        if name not in self._logs:
+            self._logs[name] = np.asarray(np.log(self.inputs[name] / self.reference[name]))
+        return self._logs[name]
+
+    @cached_property
+    def _epochs(self) -> tuple[Array, Array, npt.NDArray[np.bool_]]:
+        """Epochs, how many beyond the first, and whether there are any."""
+        epochs = self.inputs["positions"] / self.inputs["unique"]
+        repeated = np.real(epochs) > 1
+        return epochs, np.asarray(np.where(repeated, epochs - 1, 0.0)), repeated
 
     def without(self, part: str) -> SurfaceLaw:
         """The law without a part and what needs it."""
@@ -80,10 +96,11 @@ class SurfaceLaw:
 
     def evaluate(self, theta: Array) -> Dense:
         """Values and exact Jacobian at parameter vectors [r, p]."""
-        column = {name: theta[:, [i]] for i, name in enumerate(self.names)}
+        columns = theta.T[:, :, None].copy()  # each by itself, side by side
         points = np.size(self.inputs["positions"])
-        slopes = np.zeros((theta.shape[0], len(column), points))  # points lie side by side
+        slopes = np.empty((theta.shape[0], len(columns), points))  # points lie side by side
         values = np.zeros((theta.shape[0], points))
+        column = dict(zip(self.names, columns, strict=True))
         at = {name: slopes[:, i] for i, name in enumerate(self.names)}
         for part, name in POWERS.items():
             if part not in self.parts:
@@ -93,15 +110,14 @@ class SurfaceLaw:
             power = column[level] - column[exponent] * z
             if part == "candidates" and "uniform" in self.parts:
                 power = power + column["r"] * self.inputs["uniform_share"]
-            term = np.exp(power)
+            term = np.exp(power, out=at[level])
             values += term
-            at[level][:] = term
-            at[exponent][:] = -term * z
+            np.multiply(-term, z, out=at[exponent])
             if part == "candidates" and "uniform" in self.parts:
                 at["r"][:] = term * self.inputs["uniform_share"]
         if "data" in self.parts:
             values += self._data(column, at)
-        for name, factor in self._linear():
+        for name, factor in self._linear:
             values += column[name] * factor
             at[name][:] = factor
         return Dense(values, slopes.swapaxes(1, 2))
@@ -120,11 +136,12 @@ class SurfaceLaw:
                     power = power + column["r"] * self.inputs["uniform_share"]
                 total = total + np.exp(power)
         if "data" in self.parts:
-            total = total + np.exp(column["log G"] - column["g"] * self._log_data(column))
-        for name, factor in self._linear():
+            total = total + np.exp(column["log G"] - column["g"] * self._log_data(column)[0])
+        for name, factor in self._linear:
             total = total + column[name] * factor
         return total
 
+    @cached_property
     def _linear(self) -> list[tuple[str, Array | float]]:
         factors: list[tuple[str, Array | float]] = []
         if "E" in self.parts:
@@ -135,40 +152,45 @@ class SurfaceLaw:
             factors.append(("offset slope", self.inputs["stage2"] * self.log("budget")))
         return factors
 
-    def _log_data(self, column: Mapping[str, Array]) -> Array:
-        """log of D_rep / (1 + B / B_crit) over the reference of D."""
-        log_d = self.log("positions")
+    def _log_data(self, column: Mapping[str, Array]) -> tuple[Array, Seen | None, Array | None]:
+        """log of D_rep / (1 + B / B_crit) over the reference of D, what was seen, B / B_crit."""
+        log_d, seen, odds = self.log("positions"), None, None
         if "repetition" in self.parts:
-            log_d = log_d + np.log(self._seen(column)[0])
-        if "batch" in self.parts:
-            log_d = log_d - np.log1p(np.exp(self.log("batch") - column["log B_crit"]))
-        return np.asarray(log_d)
-
-    def _seen(self, column: Mapping[str, Array]) -> tuple[Array, Array, Array]:
-        """D_rep / D, exp(-(epochs - 1) / R*) and (epochs - 1) / R*, the last 0 up to one epoch."""
-        rate = np.exp(-column["log R*"])
-        epochs = self.inputs["positions"] / self.inputs["unique"]
-        beyond = np.where(np.real(epochs) > 1, epochs - 1, 0.0)
-        x = beyond * rate
-        fading = np.expm1(-x)
-        share = np.where(np.real(epochs) > 1, (1 - fading / rate) / epochs, 1.0)
-        return share, 1 + fading, x
-
-    def _data(self, column: Mapping[str, Array], at: Mapping[str, Array]) -> Array:
-        log_d = self._log_data(column)
-        term = np.exp(column["log G"] - column["g"] * log_d)
-        at["log G"][:] = term
-        at["g"][:] = -term * log_d
-        slope = -column["g"] * term  # d term / d log_d
-        if "repetition" in self.parts:
-            share, decay, x = self._seen(column)
-            epochs = self.inputs["positions"] / self.inputs["unique"]
-            gained = np.exp(column["log R*"]) * (1 - decay - x * decay) / epochs
-            at["log R*"][:] = slope * gained / share
+            seen = self._seen(column)
+            log_d = log_d + np.log(seen.share)
         if "batch" in self.parts:
             odds = np.exp(self.log("batch") - column["log B_crit"])
+            log_d = log_d - np.log1p(odds)
+        return np.asarray(log_d), seen, odds
+
+    def _seen(self, column: Mapping[str, Array]) -> Seen:
+        epochs, beyond, repeated = self._epochs
+        rate = np.exp(-column["log R*"])
+        x = beyond * rate
+        fading = np.expm1(-x)
+        return Seen(np.where(repeated, (1 - fading / rate) / epochs, 1.0), 1 + fading, x)
+
+    def _data(self, column: Mapping[str, Array], at: Mapping[str, Array]) -> Array:
+        log_d, seen, odds = self._log_data(column)
+        term = np.exp(column["log G"] - column["g"] * log_d, out=at["log G"])
+        np.multiply(-term, log_d, out=at["g"])
+        slope = -column["g"] * term  # d term / d log_d
+        if seen is not None:
+            decay, x = seen.decay, seen.x
+            gained = np.exp(column["log R*"]) * (1 - decay - x * decay) / self._epochs[0]
+            at["log R*"][:] = slope * gained / seen.share
+        if odds is not None:
             at["log B_crit"][:] = slope * odds / (1 + odds)
         return np.asarray(term)
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What repeated positions are worth, [r, n] each."""
+
+    share: Array  # D_rep / D
+    decay: Array  # exp(-(epochs - 1) / R*)
+    x: Array  # (epochs - 1) / R*, 0 up to one epoch
 
 
 def bounds(law: SurfaceLaw, spread: float, *, floor: bool) -> tuple[Array, Array]:

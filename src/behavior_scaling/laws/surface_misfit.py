@@ -18,12 +18,10 @@ from behavior_scaling.laws.arrays import Array
 from behavior_scaling.laws.parts import nothing
 from behavior_scaling.laws.surface_fit import Surface
 from behavior_scaling.laws.surface_optima import Optimum
-from behavior_scaling.laws.table import X_COLUMN, Group, groups, numbers
+from behavior_scaling.laws.table import X_COLUMN, Group, numbers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import pandas as pd
 
 INPUT = {"allocation": "N", "share": "s", "batch": "B", "negatives": "the number of candidates"}
 CHANCE = 0.01
@@ -31,9 +29,9 @@ SHAPES = 2  # slope and curvature
 MIN_DF = 3
 
 
-def judged(found: Sequence[Optimum], surface: Surface, runs: pd.DataFrame) -> list[Optimum]:
+def judged(found: Sequence[Optimum], surface: Surface, axes: Sequence[Group]) -> list[Optimum]:
     """The optima, without a number where the surface misses their axis."""
-    missed = misfits(surface, runs) if surface.law.parts else {}
+    missed = misfits(surface, axes) if surface.law.parts else {}
     out = []
     for one in found:
         reason = missed.get((one.axis, one.arm))
@@ -45,10 +43,10 @@ def judged(found: Sequence[Optimum], surface: Surface, runs: pd.DataFrame) -> li
     return out
 
 
-def misfits(surface: Surface, runs: pd.DataFrame) -> dict[tuple[str, str], str]:
+def misfits(surface: Surface, axes: Sequence[Group]) -> dict[tuple[str, str], str]:
     """(axis, arm) of the runs table whose residuals follow x, each with the evidence."""
     out = {}
-    for group in groups(runs):
+    for group in axes:
         chance = followed(*_cells(surface, group))
         if chance is not None and chance < CHANCE:
             said = f"the surface misses how the metric follows {INPUT[group.axis]}"

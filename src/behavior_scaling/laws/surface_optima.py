@@ -37,7 +37,7 @@ from behavior_scaling.laws.cost_path import (
     polished,
     share_path,
 )
-from behavior_scaling.laws.parts import nothing
+from behavior_scaling.laws.parts import carried, nothing
 from behavior_scaling.laws.results import Estimate
 from behavior_scaling.laws.surface_base import Base, base_points
 from behavior_scaling.laws.surface_fit import Surface
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MIN_BUDGETS = 3
+DRAWN = ("draws", "log_d", "values")
 MAX_EPOCHS = 4.0  # more at the optimum: 'data-limited' (definitions.md, 'Laws')
 
 
@@ -66,10 +67,11 @@ class Optimum:
     notes: tuple[str, ...] = ()
     draws: Array | None = None  # log of the optimum in every refit; not written
     log_d: Array | None = None
+    values: Array | None = None  # the metric there in every refit, fitted scale; not written
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        raw = {name: value for name, value in vars(self).items() if name not in ("draws", "log_d")}
+        raw = {name: value for name, value in vars(self).items() if name not in DRAWN}
         out = {
             name: asdict(value) if isinstance(value, Estimate) else value
             for name, value in raw.items()
@@ -148,11 +150,9 @@ def optimum_at(
             over = None if all_d is None or sample is None else np.exp(all_d - sample.z)
             derived["D_over_N"] = interval(float(np.exp(log_d[0] - point.z[0])), over, estimate)
         if base.axis == "negatives" and np.isfinite(held.n_items):
-            ends = [None if v is None else v / held.n_items for v in (estimate.low, estimate.high)]
-            derived["over_catalogue"] = Estimate(
-                estimate.value / held.n_items, ends[0], ends[1], estimate.status, estimate.reason
-            )
-    found_z = point.z if sample is None else np.concatenate([point.z, sample.z])
+            derived["over_catalogue"] = carried(estimate, lambda k: k / held.n_items)
+    both = [point] if sample is None else [point, sample]
+    found_z, values = (np.concatenate([getattr(b, n) for b in both]) for n in ("z", "value"))
     found_d = log_d if all_d is None else np.concatenate([log_d, all_d])
     notes = [
         f"cost function of stage {kind[0]} off by up to {functions[kind].error:.0%}"
@@ -164,8 +164,7 @@ def optimum_at(
         notes.append(f"data-limited: {epochs:.1f} epochs at the optimum")
     return Optimum(
         base.axis, base.arm, convention, held.budget, level, estimate, best, derived,
-        tuple(notes),
-        found_z, found_d,
+        tuple(notes), found_z, found_d, values,
     )  # fmt: skip
 
 

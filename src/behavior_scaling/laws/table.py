@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 REQUIRED = ("id", "axis", "arm", "budget", "seed", "stage", "outcome", "control")
 AXES = ("allocation", "share", "batch", "negatives")
+VARIATION = "variation"  # an axis that no law is fitted on
 X_COLUMN = {
     "allocation": "n_total",
     "share": "share",
@@ -43,6 +44,8 @@ ARMS = {"batch": ("clean", "as_paper")}
 DESIGN = (
     "n_emb", "n_ctx", "d_model", "layers", "embedder_kind", "embedder_width", "embedder_depth",
     "batch", "context", "tokens", "in_batch", "uniform", "objective", "lr", "positions",
+    "heads", "event_features", "event_width", "temperature", "same_sequence", "warmup", "lr_final",
+    "weight_decay", "beta1", "beta2", "clip",
 )  # fmt: skip
 
 Noise = Mapping[tuple[int, float], NoiseLevel]
@@ -66,7 +69,7 @@ def check_runs(runs: pd.DataFrame) -> None:
             that cannot be; the message names the column and the run.
     """
     _need(runs, REQUIRED, "every axis")
-    unknown = sorted(set(runs["axis"]) - {*AXES, "control"}, key=str)
+    unknown = sorted(set(runs["axis"]) - {*AXES, VARIATION, "control"}, key=str)
     if unknown:
         raise LawsError(f"runs: column 'axis' holds {unknown[0]!r}; known: {', '.join(AXES)}")
     _positive(runs, "budget")
@@ -99,7 +102,7 @@ def _group(rows: pd.DataFrame, axis: str, arm: str) -> Group:
         _need(frame, (X_COLUMN[axis], *OTHER_COLUMNS[axis]), f"axis {axis}")
         for column in (X_COLUMN[axis], *OTHER_COLUMNS[axis]):
             _positive(frame, column, zero=column == "steps_after_warmup")
-    frame["cell"] = _cells(frame)
+    frame["cell"] = cell_codes(frame)
     twice = frame[frame.duplicated(["cell", "seed"], keep=False)]
     if len(twice):
         first, second = twice.sort_values(["cell", "seed"])["id"].iloc[:2]
@@ -110,8 +113,10 @@ def _group(rows: pd.DataFrame, axis: str, arm: str) -> Group:
     return Group(axis, arm, frame, tuple(notes))
 
 
-def _cells(frame: pd.DataFrame) -> npt.NDArray[np.int64]:
-    keys = ["stage", "budget", *(column for column in DESIGN if column in frame.columns)]
+def cell_codes(frame: pd.DataFrame, without: str = "") -> npt.NDArray[np.int64]:
+    """A number for every run's cell: runs of one cell agree in all design columns but `without`."""
+    known = [column for column in DESIGN if column in frame.columns and column != without]
+    keys = ["stage", "budget", *known]
     return np.asarray(frame.groupby(keys, dropna=False, sort=True).ngroup(), dtype=np.int64)
 
 
@@ -120,7 +125,7 @@ def seed_noise(runs: pd.DataFrame, metric: str) -> Noise:
     done = runs[runs["outcome"] == "done"].drop_duplicates("id")
     value = numbers(done, metric)
     done, value = done[np.isfinite(value)], value[np.isfinite(value)]
-    cell = _cells(done)
+    cell = cell_codes(done)
     levels: dict[tuple[int, float], NoiseLevel] = {}
     stage, budget = numbers(done, "stage"), numbers(done, "budget")
     for s in np.unique(stage):
@@ -137,7 +142,7 @@ def seed_residuals(runs: pd.DataFrame, metrics: Sequence[str]) -> tuple[Array, d
     In units of the seed noise of its budget; NaN for a run without a value or a noise level.
     """
     done = runs[runs["outcome"] == "done"].drop_duplicates("id")
-    stage, budget, cell = numbers(done, "stage"), numbers(done, "budget"), _cells(done)
+    stage, budget, cell = numbers(done, "stage"), numbers(done, "budget"), cell_codes(done)
     out = {}
     for metric in metrics:
         value, residual = numbers(done, metric), np.full(len(done), np.nan)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from behavior_scaling.laws.arrays import Array, LawsError, vector
-from behavior_scaling.laws.many import Model
+from behavior_scaling.laws.many_law import Model
 from behavior_scaling.laws.nonnegative import nonnegative
 from behavior_scaling.laws.power_sum import PowerSum, Term, constant_term, power_term
 from behavior_scaling.laws.solve import Scout, Solution, scout_rows, solve

@@ -41,10 +41,24 @@ class Trend:
     center: float
     without: tuple[tuple[float, float], ...]  # (budget left out, slope then)
 
+    def at(self, budget: float) -> Estimate:
+        """log y at a budget; slope and intercept do not correlate, so their margins add squared."""
+        away, level, slope = float(np.log(budget)) - self.center, self.intercept, self.slope
+        if level.value is None or slope.value is None:
+            return level
+        value = level.value + slope.value * away
+        margin = float(np.hypot(half_width(level), half_width(slope) * away))
+        return Estimate(value, value - margin, value + margin, "converged")
+
     def note(self, name: str) -> str:
         """Leave-one-budget-out in words."""
         parts = [f"{slope:.3f} without {budget:g}" for budget, slope in self.without]
         return f"{name} exponent, one budget left out: " + ", ".join(parts)
+
+
+def half_width(estimate: Estimate) -> float:
+    """Half the interval of a line's slope or intercept, which always has both ends."""
+    return 0.5 * ((estimate.high or 0.0) - (estimate.low or 0.0))
 
 
 def fit_trend(

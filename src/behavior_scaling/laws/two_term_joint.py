@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from behavior_scaling.laws.arrays import Array
-from behavior_scaling.laws.many import Dense, minimise_many
+from behavior_scaling.laws.many import minimise_many
+from behavior_scaling.laws.many_law import Dense
 from behavior_scaling.laws.solve import Solution, solve
 from behavior_scaling.laws.two_term_grid import (
     ALPHA_BOUNDS,

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from behavior_scaling.laws.arrays import Array, LawsError, t_quantile
 
@@ -114,17 +115,16 @@ def draw_users(users: pd.DataFrame, *, seed: int = 0, resamples: int = 400) -> U
         row = users.loc[twice].iloc[0]
         raise LawsError(f"users: group {row['group']} of run {row['id']} occurs twice in a slice")
     groups, group = np.unique(np.asarray(users["group"]), return_inverse=True)
-    keys = [tuple(row) for row in users[list(KEYS)].astype(str).to_numpy()]
-    ids = np.asarray(users["id"].astype(str))
-    slices = {}
-    for key in sorted(set(keys)):
-        rows = np.array([other == key for other in keys])
-        names_of, run = np.unique(ids[rows], return_inverse=True)
+    code, ids = users["id"].astype(str).factorize(sort=True)
+    slices: dict[tuple[str, ...], Sums] = {}
+    places = users.groupby([users[name].astype(str) for name in KEYS]).indices
+    for key, rows in cast("dict[tuple[str, ...], npt.NDArray[np.int64]]", places).items():
+        present, run = np.unique(code[rows], return_inverse=True)
         tables = {}
         for name, values in numbers.items():
-            tables[name] = np.zeros((names_of.size, groups.size))
+            tables[name] = np.zeros((present.size, groups.size))
             tables[name][run, group[rows]] = values[rows]
-        runs = {str(one): i for i, one in enumerate(names_of)}
+        runs = {str(ids[one]): i for i, one in enumerate(present)}
         slices[key] = Sums(runs, tables.pop("n_positions"), tables)
     rng = np.random.default_rng(seed)
     size = max(groups.size, 1)

@@ -2,7 +2,8 @@
 
 Choices: each row prints the mark of the paper's value and, below the table, what the mark means;
 where no verdict on a level is possible, our values are shown with their budgets all the same;
-the verdict is on the primary estimate, the secondary one stands beside it.
+the verdict is on the primary estimate, the secondary one stands beside it; every row names the
+figure or table in which its evidence can be seen.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 import pandas as pd
 
 from behavior_scaling.files import write_text
+from behavior_scaling.laws.table import AXES
 from behavior_scaling.report.claims_file import Claim, ClaimList, load_claims
 from behavior_scaling.report.estimates import find
 from behavior_scaling.report.found import Found
@@ -32,6 +34,7 @@ class Judged:
     paper_budgets: Range
     found: Found
     verdict: Verdict
+    source: str = ""  # of our estimate, where it is not the study's own data
 
 
 def judge(results: Results, claims: ClaimList) -> list[Judged]:
@@ -51,7 +54,9 @@ def judge(results: Results, claims: ClaimList) -> list[Judged]:
         result = verdict(statement, found.estimate, found.budgets)
         if result.name == "not measured":
             result = replace(result, reason=claim.why or found.reason)
-        judged.append(Judged(claim, paper, found, result))
+        axis = (claim.ours.agreement or claim.ours.axis or "") if claim.ours else ""
+        source = results.other_source(axis) if found.estimate and axis in AXES else ""
+        judged.append(Judged(claim, paper, found, result, source))
     return judged
 
 
@@ -75,15 +80,62 @@ def claims_table(judged: list[Judged]) -> pd.DataFrame:
     rows = [
         {
             "the paper says": item.claim.statement,
-            "its value": f"{item.claim.paper.text} {item.claim.mark_text}",
-            "at C": budgets_text(item.paper_budgets),
-            "ours": ours_text(item),
-            "at our C": budgets_text(item.found.budgets),
+            "its value": f"{item.claim.paper.text} {item.claim.mark_text}, "
+            f"at {budgets_text(item.paper_budgets)}",
+            "ours": ours_text(item) + _measured_at(item),
             "verdict": ", ".join([item.verdict.name, *item.found.flags]),
+            "evidence": _evidence(item) or "–",
         }
         for item in judged
     ]
     return pd.DataFrame(rows)
+
+
+def evidence(claim: Claim) -> str:
+    """Where our side of a claim can be seen: names of figures and tables; '' if not measured."""
+    ours = claim.ours
+    if ours is None:
+        return ""
+    if ours.lift:
+        return "figure prediction, table lift"
+    if ours.worlds is not None:
+        return "figure entropy, table worlds"
+    if ours.cells is not None:
+        return "runs.parquet"
+    if ours.agreement is not None:
+        return "figure agreement, table agreement"
+    slope = ours.exponent or ours.difference or ours.coefficient
+    table = "exponents" if slope else "optima"
+    parts = [f"figure {ours.axis}", f"table {table}"]
+    return ", ".join(["figure optima", "table conventions", *parts] if ours.joint else parts)
+
+
+def _evidence(item: Judged) -> str:
+    return evidence(item.claim) if item.found.estimate else ""
+
+
+def brief(item: Judged) -> str:
+    """Our side in a few words: the value that was judged, or its status and the axis alone."""
+    if item.found.estimate is None:
+        return "–"
+    if item.found.estimate.status == "converged":
+        return _one_value(item, item.found)
+    second = item.found.second
+    if second is None or second.estimate is None or second.estimate.status != "converged":
+        return item.found.estimate.status
+    return f"{item.found.estimate.status}; axis alone: {_one_value(item, second)}"
+
+
+def _one_value(item: Judged, found: Found) -> str:
+    text = estimate_text(found.estimate, item.claim.paper.unit) if found.estimate else "–"
+    return f"{text} at {flops(found.at)}" if item.claim.kind == "level" and found.at else text
+
+
+def _measured_at(item: Judged) -> str:
+    """Our budgets, and the source where it is another than the study's."""
+    if item.found.budgets is None:
+        return ""
+    return f"; at {budgets_text(item.found.budgets)}" + (f", {item.source}" if item.source else "")
 
 
 def ours_text(item: Judged) -> str:
@@ -134,6 +186,8 @@ def _flat(item: Judged) -> dict[str, Any]:
         "verdict": item.verdict.name,
         "reason": item.verdict.reason,
         "flags": ", ".join(item.found.flags),
+        "source": item.source,
+        "evidence": _evidence(item),
         "file": origin.file if origin else "",
         "key": origin.key if origin else "",
     } | _second(item.found.second)

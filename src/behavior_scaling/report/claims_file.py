@@ -43,22 +43,33 @@ class Ours(_Part):
     axis: str | None = None
     metric: str | None = None
     arm: str | None = None
-    curve: Literal["optimum", "best"] | None = None
+    curve: Literal["optimum"] | None = None
+    cells: Literal["best", "rise", "bend"] | None = None  # see estimates_cells.py
     derived: str | None = None
     coefficient: str | None = None
     exponent: tuple[str, ...] | None = None  # one of these keys
+    difference: tuple[str, str] | None = None  # of two exponents
     ratio: tuple[str, str] | None = None
     agreement: str | None = None
+    lift: bool = False  # the relative error of a committed forecast, see estimates_across.py
+    worlds: Literal["plain", "known", "N"] | None = None  # an exponent over the worlds' entropy
+    change: bool = False  # of the agreement, from the smallest budget to the largest
     loss: str | None = None
     joint: bool = False  # the joint surface answers first, the axis alone stands beside it
 
     @model_validator(mode="after")
     def _one_estimator(self) -> Self:
-        kinds = ("curve", "derived", "coefficient", "exponent", "ratio", "agreement")
+        kinds = (
+            "curve", "cells", "derived", "coefficient", "exponent", "difference", "ratio",
+            "agreement", "worlds",
+        )  # fmt: skip
         given = [kind for kind in kinds if getattr(self, kind) is not None]
+        given += ["lift"] if self.lift else []
         if len(given) != 1:
-            raise ValueError(f"give exactly one of {', '.join(kinds)}; found {given or 'none'}")
-        if self.joint and (self.coefficient or self.agreement or self.curve == "best"):
+            raise ValueError(
+                f"give exactly one of {', '.join(kinds)}, lift; found {given or 'none'}"
+            )
+        if self.joint and (self.coefficient or self.agreement or self.cells or self.lift):
             raise ValueError("the joint surface gives optima, what follows from them and exponents")
         return self
 
@@ -68,6 +79,7 @@ class Claim(_Part):
 
     id: str
     statement: str
+    short: str = ""  # the statement in a few words: given for the claims of the short table
     marks: tuple[str, ...]
     paper: PaperValue
     kind: Kind
@@ -124,3 +136,8 @@ def load_claims() -> ClaimList:
     """
     text = resources.files("behavior_scaling.report").joinpath("claims.yaml").read_text("utf-8")
     return ClaimList.model_validate(yaml.safe_load(text))
+
+
+def marks_text() -> str:
+    """'[A] abstract or the author's own page; [2] ...': every mark with its meaning."""
+    return "; ".join(f"[{mark}] {meaning}" for mark, meaning in load_claims().marks.items())

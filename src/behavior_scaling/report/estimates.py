@@ -9,12 +9,28 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from behavior_scaling.laws.results import AxisFit, CurveFit, Estimate
+from behavior_scaling.laws.results import CurveFit, Estimate
 from behavior_scaling.report.claims_file import Claim, Ours
+from behavior_scaling.report.estimates_across import find_across, find_lift
+from behavior_scaling.report.estimates_cells import find_cells
 from behavior_scaling.report.estimates_joint import find_joint
-from behavior_scaling.report.found import ARM_ORDER, Found, Value, log_ratio, nearest, span_of
+from behavior_scaling.report.found import (
+    ARM_ORDER,
+    Found,
+    Value,
+    change,
+    difference,
+    fit_flags,
+    log_ratio,
+    nearest,
+    span_of,
+    study_flags,
+)
 from behavior_scaling.report.inputs import LocatedFit, Origin, Results
 from behavior_scaling.report.text import short_metric
+from behavior_scaling.report.verdict import Range
+
+Flags = tuple[str, ...]
 
 
 def find(results: Results, claim: Claim) -> Found:
@@ -26,8 +42,15 @@ def find(results: Results, claim: Claim) -> Found:
     ours = claim.ours
     if ours is None:
         return Found(None, None, reason=claim.why or "")
+    if ours.lift:
+        return find_lift(results, ours)
+    if ours.worlds is not None:
+        return find_across(results, ours)
+    results = results.for_axis(ours.agreement or ours.axis or "")
     if ours.agreement is not None:
         return _agreement(results, ours, claim)
+    if ours.cells is not None:
+        return find_cells(results, ours, claim)
     alone = _per_axis(results, ours, claim)
     joint = find_joint(results, ours, claim) if ours.joint else None
     if joint is None:
@@ -48,17 +71,19 @@ def _per_axis(results: Results, ours: Ours, claim: Claim) -> Found:
         )
     fits = [fit for fit in located if fit is not None]
     fit, origin = fits[0].fit, fits[0].origin
-    flags = _flags([item.fit for item in fits])
+    flags = fit_flags([item.fit for item in fits])
     budgets = span_of([curve.budget for curve in fit.curves if curve.budget > 0])
     if ours.axis == "compute":
         budgets = span_of(list(fit.curves[0].curve_x)) if fit.curves else None
-        flags = _study_flags(results, "allocation")
+        flags = study_flags(results, "allocation")
     if ours.exponent is not None:
         for name in ours.exponent:
             if name in fit.exponents:
                 place = Origin(origin.file, f"{origin.key}.exponents.{name}")
                 return Found(fit.exponents[name], budgets, flags=flags, origin=place)
         return Found(None, None, reason=f"no exponent {' or '.join(ours.exponent)} was fitted")
+    if ours.difference is not None:
+        return _difference(located[0], ours.difference, budgets, flags)
     values: list[Value] = []
     for index, curve in enumerate(fit.curves):
         value, key = _curve_value(curve, ours, fits)
@@ -67,14 +92,15 @@ def _per_axis(results: Results, ours: Ours, claim: Claim) -> Found:
     return nearest(values, budgets, claim, flags, origin.file)
 
 
-def _flags(fits: list[AxisFit]) -> tuple[str, ...]:
-    return tuple(sorted({flag for fit in fits for curve in fit.curves for flag in curve.flags}))
-
-
-def _study_flags(results: Results, axis: str) -> tuple[str, ...]:
-    """What holds of an axis' models whatever is computed from them."""
-    known = _flags([located.fit for located in results.fits if located.fit.axis == axis])
-    return tuple(flag for flag in known if flag == "pre-bigram")
+def _difference(
+    located: LocatedFit | None, names: tuple[str, str], budgets: Range | None, flags: Flags
+) -> Found:
+    known = located.fit.exponents if located else {}
+    if located is None or any(name not in known for name in names):
+        return Found(None, None, reason=f"no exponents {' and '.join(names)} were fitted")
+    place = Origin(located.origin.file, f"{located.origin.key}.exponents")
+    value = difference(known[names[0]], known[names[1]])
+    return Found(value, budgets, flags=flags, origin=place)
 
 
 def _first(results: Results, ours: Ours, metric: str) -> LocatedFit | None:
@@ -87,7 +113,7 @@ def _curve_value(
     curve: CurveFit, ours: Ours, fits: list[LocatedFit]
 ) -> tuple[Estimate | None, str]:
     if ours.curve is not None:
-        return (curve.optimum if ours.curve == "optimum" else curve.best), ours.curve
+        return curve.optimum, ours.curve
     if ours.derived is not None:
         return curve.derived.get(ours.derived), f"derived.{ours.derived}"
     if ours.coefficient is not None:
@@ -110,5 +136,14 @@ def _agreement(results: Results, ours: Ours, claim: Claim) -> Found:
         if row.arm == arm and row.budget is not None
     ]
     span = span_of([budget for budget, _, _ in values])
-    flags = _study_flags(results, ours.agreement or "")
-    return nearest(values, span, claim, flags, "laws/agreement.json")
+    flags = study_flags(results, ours.agreement or "")
+    if ours.change and values:
+        known = {budget: value for budget, value, _ in values if value.status == "converged"}
+        if len(known) < 2:
+            reason = f"{len(known)} budgets with a correlation; 2 needed"
+            turned = Estimate(None, None, None, "too few points", reason)
+        else:
+            turned = change(known[max(known)], known[min(known)])
+        place = Origin(f"{results.place}laws/agreement.json", "agreement")
+        return Found(turned, span, flags=flags, origin=place)
+    return nearest(values, span, claim, flags, f"{results.place}laws/agreement.json")

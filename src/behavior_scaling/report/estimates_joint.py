@@ -10,7 +10,15 @@ from __future__ import annotations
 
 from behavior_scaling.laws.results import Estimate
 from behavior_scaling.report.claims_file import Claim, Ours
-from behavior_scaling.report.found import ARM_ORDER, Found, Value, log_ratio, nearest, span_of
+from behavior_scaling.report.found import (
+    ARM_ORDER,
+    Found,
+    Value,
+    difference,
+    log_ratio,
+    nearest,
+    span_of,
+)
 from behavior_scaling.report.inputs import Results
 from behavior_scaling.report.joint import Optimum, Surface
 
@@ -33,11 +41,19 @@ def find_joint(results: Results, ours: Ours, claim: Claim) -> Found | None:
         if slope is None:
             return None
         return Found(slope.exponent, budgets, flags=known[0].flags, origin=slope.origin)
+    if ours.difference is not None:
+        slopes = [
+            known[0].exponent(axis, arm, "D" if n == "D" else "optimum") for n in ours.difference
+        ]
+        if slopes[0] is None or slopes[1] is None:
+            return None
+        value = difference(slopes[0].exponent, slopes[1].exponent)
+        return Found(value, budgets, flags=known[0].flags, origin=slopes[0].origin)
     values: list[Value] = []
     for one in optima:
         other = [o for o in known[-1].optimum(axis, arm) if o.budget == one.budget]
-        value, key = _value(one, other, ours)
-        values.append((one.budget, value, f"{one.origin.key}.{key}"))
+        level, key = _value(one, other, ours)
+        values.append((one.budget, level, f"{one.origin.key}.{key}"))
     return nearest(values, budgets, claim, known[0].flags, known[0].origin.file)
 
 

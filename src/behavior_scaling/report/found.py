@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from behavior_scaling.laws.results import Estimate
+from behavior_scaling.laws.results import AxisFit, Estimate
 from behavior_scaling.report.claims_file import Claim, load_claims
-from behavior_scaling.report.inputs import Origin
+from behavior_scaling.report.inputs import Origin, Results
 from behavior_scaling.report.verdict import Range
 
 ARM_ORDER = ("", "clean", "as_paper", "uniform", "popular")  # which arm answers, if several do
@@ -48,6 +48,49 @@ def log_ratio(first: Estimate, second: Estimate) -> Estimate:
     high = math.hypot(a_high - a, b - b_low)
     middle = a - b
     return Estimate(math.exp(middle), math.exp(middle - low), math.exp(middle + high), "converged")
+
+
+def difference(first: Estimate, second: Estimate) -> Estimate:
+    """The difference of two exponents of one fit, as wide as if they moved in opposite ways.
+
+    So it is exact for N* and D*, whose product follows C, and too wide for any other pair.
+    """
+    for one in (first, second):
+        if one.status != "converged":
+            return Estimate(None, None, None, one.status, one.reason)
+    a, a_low, a_high = first.value, first.low, first.high
+    b, b_low, b_high = second.value, second.low, second.high
+    if a is None or b is None:
+        return Estimate(None, None, None, "not identified", "a value is missing")
+    if a_low is None or a_high is None or b_low is None or b_high is None:
+        return Estimate(a - b, None, None, "converged", "an interval is missing")
+    return Estimate(a - b, a_low - b_high, a_high - b_low, "converged")
+
+
+def change(first: Estimate, second: Estimate) -> Estimate:
+    """How far two independent estimates lie apart, whichever is larger: zero or more."""
+    for one in (first, second):
+        if one.status != "converged":
+            return Estimate(None, None, None, one.status, one.reason)
+    numbers = [v for one in (first, second) for v in (one.value, one.low, one.high)]
+    if any(value is None for value in numbers):
+        return Estimate(None, None, None, "not identified", "an interval is missing")
+    a, a_low, a_high, b, b_low, b_high = [v for v in numbers if v is not None]
+    low = a - b - math.hypot(a - a_low, b_high - b)
+    high = a - b + math.hypot(a_high - a, b - b_low)
+    ends = sorted((abs(low), abs(high)))
+    return Estimate(abs(a - b), 0.0 if low <= 0 <= high else ends[0], ends[1], "converged")
+
+
+def fit_flags(fits: list[AxisFit]) -> tuple[str, ...]:
+    """What the fits' curves are flagged with."""
+    return tuple(sorted({flag for fit in fits for curve in fit.curves for flag in curve.flags}))
+
+
+def study_flags(results: Results, axis: str) -> tuple[str, ...]:
+    """What holds of an axis' models whatever is computed from them."""
+    known = fit_flags([located.fit for located in results.fits if located.fit.axis == axis])
+    return tuple(flag for flag in known if flag == "pre-bigram")
 
 
 def nearest(

@@ -1,15 +1,19 @@
-"""What the report reads: the runs table, the fits and the floors of one study.
+"""What the report reads: the runs table, the fits and the floors of a study and of its parts.
 
 Choices: everything is read once and checked on entry, so that a figure never fails half-way on a
 missing column; a missing laws file means 'nothing fitted' (its axis was not run), a missing runs
 table is an error; each fit keeps the file and key it came from, so that a printed
-number can name its origin. What the later laws write is typed in joint.py.
+number can name its origin. What the later laws write is typed in joint.py. A study's parts
+(parts.json) are results of their own; an axis is shown where most of its cells were run, so that
+a figure, a table and a claim about it speak of one data set, with that one's fits and floors.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +22,14 @@ import pandas as pd
 from behavior_scaling.laws.results import Agreement, AxisFit
 from behavior_scaling.laws.table import AXES
 from behavior_scaling.laws.transforms import is_maximised
+from behavior_scaling.report.calibration import Calibration, read_calibration
 from behavior_scaling.report.joint import (
     Backtest,
     Choice,
     Critical,
     Origin,
     ReportError,
+    Row,
     Surface,
     read_backtests,
     read_choices,
@@ -31,18 +37,14 @@ from behavior_scaling.report.joint import (
     read_rows,
     read_surfaces,
 )
-from behavior_scaling.report.text import LOSS, ORACLE, RECALL
+from behavior_scaling.report.read import Floors, read_floors, read_runs
+from behavior_scaling.report.text import ORACLE
 
 __all__ = ["Origin", "ReportError", "Results", "cells", "load_results"]
 
-Floors = dict[str, dict[str, dict[str, dict[str, float | int | None]]]]  # split, slice, floor
+PARTS = "parts.json"  # a list of {study, folder, floors}, paths relative to results/
+WORLD = "world-"
 CELL = ["axis", "arm", "budget", "n_emb", "n_ctx", "batch", "in_batch", "uniform", "positions"]
-REQUIRED = [
-    "id", "study", "source", "axis", "arm", "budget", "seed", "outcome", "error", "n_emb", "n_ctx",
-    "n_total", "share", "batch", "context", "tokens", "in_batch", "uniform", "n_cand_distinct",
-    "objective", "positions", "unique_positions", "epochs", "d_over_n", "train_loss", "seconds",
-    "n_items", "control", LOSS, RECALL,
-]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,93 @@ class Results:
     criticals: tuple[Critical, ...] = ()
     backtests: tuple[Backtest, ...] = ()
     choices: tuple[Choice, ...] = ()
+    calibration: Calibration = field(default_factory=Calibration)
+    predictions: tuple[Row, ...] = ()  # of laws/prediction.json
+    lifts: tuple[Row, ...] = ()
+    world_rows: tuple[Row, ...] = ()  # of laws/worlds.json: a row a world
+    repetition_rows: tuple[Row, ...] = ()  # of the same: fresh against repeated data
+    across: tuple[Row, ...] = ()  # of laws/worlds.json: exponents over the worlds' entropy
+    parts: tuple[Results, ...] = ()
+    place: str = ""  # in front of this study's files, seen from the study that names it as a part
+
+    @property
+    def source(self) -> str:
+        """Name of the data."""
+        return str(self.runs["source"].iloc[0])
+
+    @property
+    def is_world(self) -> bool:
+        """Whether the data are a synthetic world's, whose entropy is known."""
+        return self.source.startswith(WORLD)
+
+    @property
+    def worlds(self) -> tuple[Results, ...]:
+        """The parts that ran in synthetic worlds."""
+        return tuple(part for part in self.parts if part.is_world)
+
+    def for_axis(self, axis: str) -> Results:
+        """The results that show an axis: its most cells, the study's own among equals.
+
+        A world stands for an axis only where nothing else ran it; without any run of the axis
+        the study stands for it itself.
+        """
+        if axis not in self._shows:
+            real = [self, *(part for part in self.parts if not part.is_world)]
+            ran = any(one.axis_cells(axis) for one in real)
+            asked = real if ran else [self, *self.worlds]
+            # the first among equals
+            self._shows[axis] = max(asked, key=lambda one: one.axis_cells(axis))
+        return self._shows[axis]
+
+    @cached_property
+    def _shows(self) -> dict[str, Results]:
+        """What `for_axis` has found: tables ask it at every row."""
+        return {}
+
+    def axis_cells(self, axis: str) -> int:
+        """How many cells of an axis can enter a fit: finished, and no controls."""
+        runs = self.axis_runs(axis)
+        runs = runs[(runs["outcome"] == "done") & ~runs["control"].astype(bool)]
+        return len(runs[CELL].drop_duplicates())
+
+    def other_source(self, axis: str) -> str:
+        """The name of the data that show an axis where they are not the study's own; else ''."""
+        shown = self.for_axis(axis)
+        return "" if shown is self else shown.source
+
+    @cached_property
+    def shown(self) -> Results:
+        """All axes side by side, each with the runs and fits of the results that show it.
+
+        What is of no axis (surfaces, floors) stays the study's own: ask `for_axis` for those.
+        """
+        if not self.parts:
+            return self
+        owner = {axis: self.for_axis(axis) for axis in AXES}
+        owner["compute"] = owner["allocation"]
+        studies = [self, *self.parts]
+
+        def kept(name: str, axis: Callable[[Any], str]) -> tuple[Any, ...]:
+            return tuple(
+                row
+                for one in studies
+                for row in getattr(one, name)
+                if owner.get(axis(row), self) is one
+            )
+
+        runs = [
+            one.runs[[owner.get(axis, self) is one for axis in one.runs["axis"]]] for one in studies
+        ]
+        return replace(
+            self,
+            runs=pd.concat([rows for rows in runs if len(rows)], ignore_index=True),
+            fits=kept("fits", lambda located: str(located.fit.axis)),
+            agreements=kept("agreements", lambda row: str(row.axis)),
+            criticals=kept("criticals", lambda _: "batch"),
+            backtests=kept("backtests", lambda row: str(row.axis)),
+            choices=kept("choices", lambda row: str(row.axis)),
+            parts=(),
+        )
 
     @property
     def budgets(self) -> list[float]:
@@ -74,8 +163,15 @@ class Results:
 
     def axis_runs(self, axis: str, arm: str | None = None) -> pd.DataFrame:
         """Rows of one axis (and arm), in the order of the table."""
-        rows = self.runs[self.runs["axis"] == axis]
-        return rows if arm is None else rows[rows["arm"] == arm]
+        if (axis, arm) not in self._rows:
+            rows = self.runs[self.runs["axis"] == axis]
+            self._rows[axis, arm] = rows if arm is None else rows[rows["arm"] == arm]
+        return self._rows[axis, arm].copy(deep=False)  # pandas copies what a caller writes to
+
+    @cached_property
+    def _rows(self) -> dict[tuple[str, str | None], pd.DataFrame]:
+        """What `axis_runs` has found: hundreds of columns, at every row of some tables."""
+        return {}
 
     def arms(self, axis: str) -> list[str]:
         """The arms that an axis was run with, sorted; empty where the axis was not run."""
@@ -126,7 +222,7 @@ def cells(runs: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
 
 
 def load_results(results_dir: Path, floors: Path | None = None) -> Results:
-    """Read results/<study>/.
+    """Read results/<study>/, and the results of its parts where parts.json names some.
 
     Args:
         results_dir: folder with runs.parquet and laws/.
@@ -135,13 +231,31 @@ def load_results(results_dir: Path, floors: Path | None = None) -> Results:
     Raises:
         ReportError: a file is missing or damaged, or the runs table lacks a column.
     """
-    runs = _read_runs(results_dir / "runs.parquet")
+    results = _load(results_dir, floors)
+    path = results_dir / PARTS
+    if not path.is_file():
+        return results
+    root = results_dir.parent
+    try:
+        named = [
+            (root / row["folder"], root / row["floors"]) for row in json.loads(path.read_text())
+        ]
+    except (ValueError, TypeError, KeyError):
+        raise ReportError(
+            f"{path}: not what `behavior-scaling parts` writes; run it again"
+        ) from None
+    parts = tuple(_load(folder, own, f"../{folder.name}/") for folder, own in named)
+    return replace(results, parts=parts)
+
+
+def _load(results_dir: Path, floors: Path | None, place: str = "") -> Results:
+    runs = read_runs(results_dir / "runs.parquet")
     fits: list[LocatedFit] = []
     for axis in (*AXES, "compute"):
         path = results_dir / "laws" / f"{axis}.json"
         if path.is_file():
             for index, raw in enumerate(read_rows(path, "fits")):
-                origin = Origin(f"laws/{axis}.json", f"fits[{index}]")
+                origin = Origin(f"{place}laws/{axis}.json", f"fits[{index}]")
                 fits.append(LocatedFit(_parse(path, index, raw), origin))
     laws = results_dir / "laws"
     path = laws / "agreement.json"
@@ -155,45 +269,24 @@ def load_results(results_dir: Path, floors: Path | None = None) -> Results:
         runs=runs,
         fits=tuple(fits),
         agreements=agreements,
-        floors=_read_floors(floors),
-        surfaces=read_surfaces(laws),
-        criticals=read_critical(laws),
-        backtests=read_backtests(laws),
-        choices=read_choices(laws),
+        floors=read_floors(floors),
+        surfaces=read_surfaces(laws, place),
+        criticals=read_critical(laws, place),
+        backtests=read_backtests(laws, place),
+        choices=read_choices(laws, place),
+        calibration=read_calibration(laws, place),
+        predictions=_optional(laws / "prediction.json", "prediction"),
+        lifts=_optional(laws / "prediction.json", "lift"),
+        world_rows=_optional(laws / "worlds.json", "worlds"),
+        repetition_rows=_optional(laws / "worlds.json", "repetition"),
+        across=_optional(laws / "worlds.json", "across"),
+        place=place,
     )
 
 
-def _read_runs(path: Path) -> pd.DataFrame:
-    if not path.is_file():
-        raise ReportError(f"{path}: missing; run `behavior-scaling collect` first")
-    runs = pd.read_parquet(path)
-    absent = [name for name in REQUIRED if name not in runs.columns]
-    if absent:
-        raise ReportError(f"{path}: column {absent[0]!r} is missing; collect the study again")
-    if runs.empty:
-        raise ReportError(f"{path}: holds no run; train the study first")
-    runs["arm"] = runs["arm"].fillna("")
-    return runs
-
-
-def _read_floors(path: Path | None) -> Floors:
-    if path is None:
-        return {}
-    if not path.is_file():
-        raise ReportError(f"{path}: missing; run `behavior-scaling floors` first")
-    try:
-        floors: Floors = {
-            split: {
-                part: {floor: dict(values) for floor, values in rules.items()}
-                for part, rules in parts.items()
-            }
-            for split, parts in json.loads(path.read_text()).items()
-        }
-    except (ValueError, TypeError, AttributeError):
-        raise ReportError(
-            f"{path}: not what `behavior-scaling floors` writes; run it again"
-        ) from None
-    return floors
+def _optional(path: Path, key: str) -> tuple[Row, ...]:
+    """Rows of a file that a study need not have."""
+    return tuple(read_rows(path, key)) if path.is_file() else ()
 
 
 def _parse(path: Path, index: int, raw: dict[str, Any]) -> AxisFit:

@@ -179,36 +179,37 @@ def read_rows(path: Path, key: str) -> list[Row]:
     return rows
 
 
-def read_surfaces(laws: Path) -> tuple[Surface, ...]:
+def read_surfaces(laws: Path, place: str = "") -> tuple[Surface, ...]:
     """laws/surface.json; the headline metric first."""
-    return _read(laws / "surface.json", "surface", _surface)
+    return _read(laws / "surface.json", "surface", _surface, place)
 
 
-def read_critical(laws: Path) -> tuple[Critical, ...]:
+def read_critical(laws: Path, place: str = "") -> tuple[Critical, ...]:
     """laws/critical_batch.json."""
-    return _read(laws / "critical_batch.json", "critical_batch", _critical)
+    return _read(laws / "critical_batch.json", "critical_batch", _critical, place)
 
 
-def read_backtests(laws: Path) -> tuple[Backtest, ...]:
+def read_backtests(laws: Path, place: str = "") -> tuple[Backtest, ...]:
     """laws/backtest.json."""
-    return _read(laws / "backtest.json", "backtest", _backtest)
+    return _read(laws / "backtest.json", "backtest", _backtest, place)
 
 
-def read_choices(laws: Path) -> tuple[Choice, ...]:
+def read_choices(laws: Path, place: str = "") -> tuple[Choice, ...]:
     """The costs of choosing by loss in laws/agreement.json; a file without them has none."""
     path = laws / "agreement.json"
     if path.is_file() and "choice_cost" not in json.loads(path.read_text()):
         return ()
-    return _read(path, "choice_cost", _choice)
+    return _read(path, "choice_cost", _choice, place)
 
 
-def _read(path: Path, key: str, parse: Callable[[Row, Origin], T]) -> tuple[T, ...]:
+def _read(path: Path, key: str, parse: Callable[[Row, Origin], T], place: str) -> tuple[T, ...]:
+    """Rows as objects; `place` stands before the names of files of another study's folder."""
     if not path.is_file():
         return ()
     found = []
     for index, raw in enumerate(read_rows(path, key)):
         try:
-            found.append(parse(raw, Origin(f"laws/{path.name}", f"{key}[{index}]")))
+            found.append(parse(raw, Origin(f"{place}laws/{path.name}", f"{key}[{index}]")))
         except (TypeError, KeyError) as error:
             raise ReportError(
                 f"{path}: {key}[{index}] is not what laws writes: {error!r}; run the fit again"

@@ -10,8 +10,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from behavior_scaling.config import load_study
 from behavior_scaling.files import write_text
 from behavior_scaling.laws.table import AXES
+from behavior_scaling.layout import Layout
 from behavior_scaling.report.figures.frames import run_name
 from behavior_scaling.report.inputs import Results, cells, load_results
 from behavior_scaling.report.number import HEADLINE, Numbers, entry, slug
@@ -21,6 +23,12 @@ from behavior_scaling.report.numbers_laws import (
     claim_numbers,
     fit_numbers,
     summary_numbers,
+)
+from behavior_scaling.report.numbers_prediction import prediction_numbers
+from behavior_scaling.report.numbers_settings import (
+    cost_numbers,
+    settings_numbers,
+    source_numbers,
 )
 from behavior_scaling.report.text import (
     FLOORS,
@@ -37,9 +45,23 @@ from behavior_scaling.report.text import (
 RUNS = "runs.parquet"
 
 
-def make_numbers(results_dir: Path, floors: Path) -> Path:
-    """Write numbers.json; returns its path."""
-    numbers = collect(load_results(results_dir, floors), floors.name)
+def make_numbers(results_dir: Path, floors: Path, config: Path) -> Path:
+    """Write numbers.json; returns its path.
+
+    Args:
+        results_dir: folder with runs.parquet, laws/ and claims.json.
+        floors: what `behavior-scaling floors` wrote.
+        config: the study file: texts state its settings.
+    """
+    study = load_study(config)
+    results = load_results(results_dir, floors)
+    file = f"config/{config.name}"
+    numbers = (
+        collect(results, floors.name)
+        | settings_numbers(study, file)
+        | source_numbers(results, study.data, file)
+        | cost_numbers(results, Layout(results_dir.parent, study).archive)
+    )
     path = results_dir / "numbers.json"
     text = json.dumps({"numbers": numbers}, indent=1, sort_keys=True, ensure_ascii=False)
     write_text(path, text + "\n")
@@ -53,11 +75,11 @@ def load_numbers(path: Path) -> Numbers:
 
 
 def collect(results: Results, floors_file: str) -> Numbers:
-    """All numbers of a study, by key."""
+    """The numbers of a study's results, by key."""
     numbers: Numbers = {}
     for part in (
         _study, _runs, _best, fit_numbers, summary_numbers, agreement_numbers, claim_numbers,
-        joint_numbers,
+        joint_numbers, prediction_numbers,
     ):  # fmt: skip
         numbers |= part(results)
     return numbers | _floors(results, floors_file)
@@ -106,11 +128,15 @@ def _runs(results: Results) -> Numbers:
         "runs.budget_max": entry(budgets[-1], flops(budgets[-1]), RUNS, "max(budget)"),
     }
     for axis in AXES:
-        rows = results.axis_runs(axis)
+        rows = results.for_axis(axis).axis_runs(axis)
         finished = int((rows["outcome"] == "done").sum())
         entries[f"runs.{axis}"] = entry(len(rows), count(len(rows)), RUNS, f"axis = {axis}")
         entries[f"runs.{axis}_done"] = entry(
             finished, count(finished), RUNS, f"axis = {axis}, outcome = done"
+        )
+        other = results.other_source(axis)
+        entries[f"runs.{axis}_source"] = entry(
+            other or results.source, other or results.source, RUNS, "source"
         )
     return entries
 

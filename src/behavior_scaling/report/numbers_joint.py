@@ -45,7 +45,8 @@ def joint_numbers(results: Results) -> Numbers:
         entries |= dict(_of_surface(surface))
     for name, metric in HEADLINE.items():
         entries |= _surface_words(results, name, metric)
-    return entries | _critical(results) | _backtest(results) | _choice(results)
+    shown = results.shown
+    return entries | _critical(shown) | _backtest(shown) | _choice(shown)
 
 
 def _number(value: Estimate, origin: Origin, unit: str = "") -> Number:
@@ -89,8 +90,12 @@ def _surface_words(results: Results, name: str, metric: str) -> Numbers:
         "left": entry(len(left), join(left) or "none", origin.file, f"{origin.key}.parts"),
     }
     for axis in AXES:
-        texts = [_optima_text(found, axis, arm) for arm in results.arms(axis)]
-        text = ". ".join(t for t in texts if t) or "this axis has no optimum on the surface"
+        own = results.for_axis(axis)
+        by = own.surface(metric)
+        texts = {arm: optima_text(by, axis, arm) if by else "" for arm in own.arms(axis)}
+        parts = [f"{ARM_TITLES.get(a, a)}: {t}" if a else t for a, t in texts.items() if t]
+        text = ". ".join(parts) or "this axis has no optimum on the surface"
+        text += f" (on {own.source})" if own is not results else ""
         entries[axis] = entry(None, text, origin.file, f"{origin.key}.optima")
     for of, key in (("optimum", "exponent_n"), ("D", "exponent_d")):
         slope = found.exponent("allocation", "", of)
@@ -102,18 +107,17 @@ def _surface_words(results: Results, name: str, metric: str) -> Numbers:
     return {f"{head}.{key}": value for key, value in entries.items()}
 
 
-def _optima_text(surface: Surface, axis: str, arm: str) -> str:
+def optima_text(surface: Surface, axis: str, arm: str) -> str:
     """Nominal optima over budgets; those that say the same are put together."""
     optima = surface.optimum(axis, arm)
     if not optima:
         return ""
     unit = "share" if axis == "share" else ""
-    words = f"{ARM_TITLES.get(arm, arm)}: " if arm else ""
     by_text: dict[str, list[str]] = {}
     for one in optima:
         by_text.setdefault(estimate_text(one.optimum, unit), []).append(flops(one.budget))
     parts = [f"at {join(budgets)} {text}" for text, budgets in by_text.items()]
-    return f"{words}{optimum_symbol(axis, arm)} " + "; ".join(parts)
+    return f"{optimum_symbol(axis, arm)} " + "; ".join(parts)
 
 
 def _critical(results: Results) -> Numbers:

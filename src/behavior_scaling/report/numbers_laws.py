@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from behavior_scaling.laws.table import AXES
-from behavior_scaling.report.claims import judge, ours_text
+from behavior_scaling.report.claims import brief, judge, ours_text
 from behavior_scaling.report.claims_file import load_claims
 from behavior_scaling.report.inputs import Origin, Results
 from behavior_scaling.report.number import HEADLINE, Numbers, budget_slug, entry, slug
@@ -23,7 +23,7 @@ from behavior_scaling.report.text import (
 def fit_numbers(results: Results) -> Numbers:
     """Optima, values there, derived values, exponents and coefficients of every fit."""
     entries: Numbers = {}
-    for located in results.fits:
+    for located in results.shown.fits:
         fit, origin = located.fit, located.origin
         head = ".".join(slug(part) for part in (fit.axis, fit.arm, fit.metric) if part)
         found = {f"exponents.{name}": value for name, value in fit.exponents.items()}
@@ -53,8 +53,9 @@ def summary_numbers(results: Results) -> Numbers:
         for name, metric in HEADLINE.items():
             parts, values = [], []
             origin = Origin(f"laws/{axis}.json", "fits")
-            for arm in results.arms(axis):
-                found = results.find(axis, metric, arm)
+            own = results.for_axis(axis)
+            for arm in own.arms(axis):
+                found = own.find(axis, metric, arm)
                 words = f"{ARM_TITLES.get(arm, arm)}: " if arm else ""
                 if found is None:
                     parts.append(f"{words}nothing was fitted")
@@ -66,8 +67,9 @@ def summary_numbers(results: Results) -> Numbers:
                 texts = [f"{flops(c.budget)}: {estimate_text(c.optimum, unit)}" for c in curves]
                 parts.append(f"{words}{optimum_symbol(axis, arm)} at " + "; ".join(texts))
             text = ". ".join(parts) or "this axis was not run"
+            text += f" (on {own.source})" if own is not results else ""
             entries[f"{axis}.{name}"] = entry(values, text, origin.file, origin.key)
-    exponent = results.find("allocation", LOSS)
+    exponent = results.for_axis("allocation").find("allocation", LOSS)
     for symbol in ("N", "D"):
         value = exponent.fit.exponents.get(symbol) if exponent else None
         key = f"{exponent.origin.key}.exponents.{symbol}.value" if exponent else "fits"
@@ -81,17 +83,19 @@ def summary_numbers(results: Results) -> Numbers:
 def agreement_numbers(results: Results) -> Numbers:
     """Loss against recall@10 within one budget and axis."""
     rows = [
-        (index, row)
-        for index, row in enumerate(results.agreements)
-        if (row.loss, row.metric) == (LOSS, RECALL) and row.budget is not None
+        (f"{own.place}laws/agreement.json: " * bool(own.place) + f"agreement[{index}]", row)
+        for axis in AXES
+        for own in [results.for_axis(axis)]
+        for index, row in enumerate(own.agreements)
+        if (row.axis, row.loss, row.metric) == (axis, LOSS, RECALL) and row.budget is not None
     ]
-    known = [(index, row) for index, row in rows if row.correlation.status == "converged"]
+    known = [(place, row) for place, row in rows if row.correlation.status == "converged"]
     parts = [
         f"{row.axis} at {flops(row.budget or 0)}: {estimate_text(row.correlation)}"
         for _, row in known
     ]
     values = [row.correlation.value for _, row in known]
-    keys = ", ".join(f"agreement[{index}].correlation.value" for index, _ in known)
+    keys = ", ".join(f"{place}.correlation.value" for place, _ in known)
     text = "; ".join(parts) or "no curve has enough cells for a correlation"
     few = len(rows) - len(known)
     file = "laws/agreement.json"
@@ -126,6 +130,10 @@ def claim_numbers(results: Results) -> Numbers:
         entries[f"{name}.ours"] = entry(
             estimate.value if estimate else None, ours_text(item), "claims.json", f"{place}.value"
         )
+        if item.claim.short:
+            entries[f"{name}.brief"] = entry(
+                estimate.value if estimate else None, brief(item), "claims.json", f"{place}.value"
+            )
         entries[f"{name}.verdict"] = entry(
             item.verdict.name, item.verdict.name, "claims.json", f"{place}.verdict"
         )

@@ -1,15 +1,17 @@
 """The paper: a Markdown template, filled from numbers.json and tables/, set as PDF.
 
 Choices: a placeholder without a number is an error that names it, so no number is typed by hand
-and none is lost; pandoc turns Markdown into typst, and typst, without a date and without the
-machine's fonts, gives the same bytes every time; the page's look stands in a .typ file beside the
-template.
+and none is lost; a section that a study has nothing for stands under `{% if has("key") %}`, which
+is true where the number, table or figure of that name says something; pandoc turns Markdown into
+typst, and typst, without a date and without the machine's fonts, gives the same bytes every time;
+the page's look stands in a .typ file beside the template.
 """
 
 from __future__ import annotations
 
 import shutil
 import tempfile
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,13 @@ import jinja2
 
 from behavior_scaling.files import replacing
 from behavior_scaling.report import tidy
-from behavior_scaling.report.claims_file import load_claims
+from behavior_scaling.report.claims_file import marks_text
 from behavior_scaling.report.inputs import ReportError
 from behavior_scaling.report.names import FIGURES, TABLES
 from behavior_scaling.report.number import Numbers
 from behavior_scaling.report.numbers import load_numbers
+
+NOTHING = ("", "0", "none", "–", "*None.*")  # texts of what a study does not have
 
 
 class Scope:
@@ -89,21 +93,26 @@ def render(results_dir: Path, template: Path) -> str:
         ReportError: naming the placeholder and the line of the template.
     """
     texts = _texts(load_numbers(_existing(results_dir / "numbers.json", "numbers")), results_dir)
-    source = template.read_text()
     environment = jinja2.Environment(  # noqa: S701 (Markdown: HTML escapes would be printed)
-        undefined=jinja2.StrictUndefined, keep_trailing_newline=True
+        undefined=jinja2.StrictUndefined, keep_trailing_newline=True, trim_blocks=True
     )
     names = {key.split(".")[0] for key in texts}
     scope = Scope(texts)
-    lines = []
-    for index, line in enumerate(source.splitlines(keepends=True), 1):
-        try:
-            lines.append(
-                environment.from_string(line).render({n: getattr(scope, n) for n in names})
-            )
-        except (ReportError, jinja2.TemplateError) as error:
-            raise ReportError(f"{template}, line {index}: {error}") from error
-    return "".join(lines)
+    given = {name: getattr(scope, name) for name in names}
+    try:
+        return environment.from_string(template.read_text()).render(
+            given, has=lambda key: texts.get(key, "") not in NOTHING
+        )
+    except (ReportError, jinja2.TemplateError) as error:
+        raise ReportError(f"{template}, line {_line(error)}: {error}") from error
+
+
+def _line(error: Exception) -> int:
+    """The template's line that an error comes from."""
+    if isinstance(error, jinja2.TemplateSyntaxError):
+        return error.lineno
+    frames = traceback.extract_tb(error.__traceback__)
+    return next((f.lineno or 0 for f in reversed(frames) if f.filename == "<template>"), 0)
 
 
 def _texts(numbers: Numbers, results_dir: Path) -> dict[str, str]:
@@ -111,8 +120,7 @@ def _texts(numbers: Numbers, results_dir: Path) -> dict[str, str]:
     for name in TABLES:
         path = _existing(results_dir / "tables" / f"{name}.md", "tables")
         texts[f"tables.{name}"] = path.read_text().strip()
-    marks = load_claims().marks.items()
-    texts["claims.marks"] = "; ".join(f"[{mark}] {meaning}" for mark, meaning in marks)
+    texts["claims.marks"] = marks_text()
     return texts | {f"figures.{name}": f"{name}.svg" for name in FIGURES}
 
 

@@ -3,7 +3,9 @@
 Choices: bytes are compared first, because in the locked environment they must agree; elsewhere a
 font or a library moves a few pixels, so then the CSV beside a figure decides to 1e-6 and the PNG
 to a pixel tolerance; PDF and SVG have no tolerance of their own and follow these two. A promoted
-file that no longer fits its checksum was edited by hand, which is a difference too.
+file that no longer fits its checksum was edited by hand, which is a difference too. The paper and
+the table of claims are promoted beside the figures that they show, so that they can be read where
+nothing was run; they follow the figures and have no tolerance of their own.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from behavior_scaling.report.inputs import ReportError
 from behavior_scaling.report.names import FIGURES
 
 KINDS = ("pdf", "svg", "png", "csv")
+TEXTS = {"paper.pdf": "paper.pdf", "claims.md": "tables/claims.md"}  # promoted name, place
 SUMS = "SHA256SUMS"
 CSV_TOLERANCE = 1e-6  # relative, and absolute below 1
 PIXEL_LEVEL = 32  # of 255: a channel that differs by more is another pixel
@@ -37,16 +40,19 @@ class Difference:
 
 
 def promote(study_results: Path, promoted: Path) -> list[Path]:
-    """Copy figures and CSVs of results/<study>/ to figures/<study>/ and write SHA256SUMS.
+    """Copy figures, CSVs and texts of results/<study>/ to figures/<study>/, with SHA256SUMS.
 
     Raises:
-        ReportError: a figure is missing; nothing is copied.
+        ReportError: a figure or a text is missing; nothing is copied.
     """
-    names = [f"{name}.{kind}" for name in FIGURES for kind in KINDS]
-    sources = {name: study_results / "figures" / name for name in names}
+    drawn = [f"{name}.{kind}" for name in FIGURES for kind in KINDS]
+    sources = {name: study_results / "figures" / name for name in drawn}
+    sources |= {name: study_results / place for name, place in TEXTS.items()}
+    names = list(sources)
     missing = [path for path in sources.values() if not path.is_file()]
     if missing:
-        raise ReportError(f"{missing[0]}: missing; draw the figures first")
+        step = "draw the figures" if missing[0].parent.name == "figures" else "make the paper"
+        raise ReportError(f"{missing[0]}: missing; {step} first")
     for name in set(_sums(promoted)) - set(names):
         (promoted / name).unlink(missing_ok=True)
     for name, source in sources.items():
@@ -66,7 +72,11 @@ def compare(study_results: Path, promoted: Path) -> list[Difference]:
     sums = _sums(promoted)
     if not sums:
         raise ReportError(f"{promoted / SUMS}: missing; promote the figures first")
-    found: list[Difference] = []
+    found = [
+        Difference(name, f"the promoted copy does not fit its {SUMS}")
+        for name in TEXTS
+        if name in sums and not _fits(promoted / name, sums[name])
+    ]
     for name in FIGURES:
         files = [f"{name}.{kind}" for kind in KINDS]
         found += (gone := [d for file in files for d in _absent(file, study_results, promoted)])
@@ -118,6 +128,10 @@ def image_difference(first: Path, second: Path) -> str:
         return f"{a.shape[1]} x {a.shape[0]} pixels, promoted {b.shape[1]} x {b.shape[0]}"
     share = float((np.abs(a - b).max(axis=2) > PIXEL_LEVEL).mean())
     return f"{share:.2%} of the pixels differ" if share > PIXEL_SHARE else ""
+
+
+def _fits(path: Path, digest: str) -> bool:
+    return path.is_file() and sha256_file(path) == digest
 
 
 def _absent(file: str, study_results: Path, promoted: Path) -> list[Difference]:

@@ -1,40 +1,48 @@
 """The results block of the README, written from numbers.json between two markers.
 
-Choices: nothing outside the markers is touched, and a README without them is an error, so that
-a number can never be left behind in a text that nobody generates.
+Choices: the opening marker names the study that the block belongs to, so that promoting another
+study leaves it alone; nothing outside the markers is touched, and a README without them is an
+error, so that a number can never be left behind in a text that nobody generates; the table holds
+the claims that have short words in claims.yaml, the paper holds them all.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pandas as pd
 
 from behavior_scaling.files import write_text
-from behavior_scaling.laws.table import AXES
 from behavior_scaling.report import tidy
+from behavior_scaling.report.claims_file import load_claims, marks_text
 from behavior_scaling.report.inputs import ReportError
 from behavior_scaling.report.number import Numbers
-from behavior_scaling.report.text import AXIS_TITLES
 
-BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+BEGIN = re.compile(r"<!-- results:begin study=([a-z0-9-]+) -->")
+END = "<!-- results:end -->"
 VERDICTS = (
     "replicated", "consistent", "contradicted", "out_of_range", "not_identified", "not_measured",
 )  # fmt: skip
 
 
 def update_readme(readme: Path, numbers: Numbers) -> bool:
-    """Rewrite the block between the markers; returns whether the file changed.
+    """Rewrite the block if it belongs to the numbers' study; returns whether the file changed.
 
     Raises:
         ReportError: a marker is missing or stands twice, or a number is missing.
     """
     text = readme.read_text()
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise ReportError(f"{readme}: needs one '{BEGIN}' and, after it, one '{END}'")
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    updated = f"{before}{BEGIN}\n{results_block(numbers)}\n{END}{after}"
+    starts = list(BEGIN.finditer(text))
+    if len(starts) != 1 or text.count(END) != 1 or starts[0].start() > text.index(END):
+        raise ReportError(
+            f"{readme}: needs one '<!-- results:begin study=NAME -->' and, after it, one '{END}'"
+        )
+    start = starts[0]
+    if start[1] != numbers["study.name"]["text"]:
+        return False
+    block = results_block(numbers)
+    updated = f"{text[: start.end()]}\n{block}\n{text[text.index(END) :]}"
     if updated == text:
         return False
     write_text(readme, updated)
@@ -54,31 +62,30 @@ def results_block(numbers: Numbers) -> str:
         return numbers[key]["text"]
 
     study = say("study.name")
-    optima = pd.DataFrame(
+    claims = pd.DataFrame(
         {
-            "axis": f"{axis}: {AXIS_TITLES[axis]}",
-            "optimum by validation loss (95% interval)": say(f"{axis}.loss"),
-            "by recall@10": say(f"{axis}.recall"),
-            "by loss, joint surface": "–" if axis == "batch" else say(f"joint.loss.{axis}"),
+            "the paper says": claim.short,
+            "its value": say(f"claims.by_id.{claim.id}.paper"),
+            "ours": say(f"claims.by_id.{claim.id}.brief"),
+            "verdict": say(f"claims.by_id.{claim.id}.verdict"),
         }
-        for axis in AXES
+        for claim in load_claims().claims
+        if claim.short
     )
     counts = [f"{say(f'claims.{name}')} {name.replace('_', ' ')}" for name in VERDICTS]
     return "\n".join(
         [
             "",
+            f"![The four axes of study {study}](figures/{study}/main.png)",
+            "",
             f"Study `{study}` on {say('study.source')}: {say('runs.done')} of "
-            f"{say('runs.total')} runs finished, at {say('runs.budgets')} FLOPs; each event was "
-            f"seen {say('data.epochs_min')} to {say('data.epochs_max')} times.",
+            f"{say('runs.total')} runs, {say('runs.budgets')} FLOPs (the paper: 10¹⁵ to 10¹⁹). "
+            f"Floors: {tidy.escape(say('floors.reached'))}.",
             "",
-            tidy.markdown(optima),
+            tidy.markdown(claims),
             "",
-            f"Floors: {tidy.escape(say('floors.reached'))}. Best cell: loss "
-            f"{say('best.loss')} nats per event, recall@10 {say('best.recall')}.",
-            "",
-            f"Of {say('claims.total')} claims held against the paper: {', '.join(counts)}.",
-            "",
-            f"![IsoFLOP curves of the study](figures/{study}/allocation.svg)",
+            f"All {say('claims.total')} statements: {', '.join(counts)}. Marks say how well the "
+            f"paper's value is known: {tidy.escape(marks_text())}.",
             "",
         ]
     )

@@ -8,14 +8,15 @@ interval and status; what is missing has a table of its own, so that it cannot b
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from behavior_scaling.laws.table import AXES
-from behavior_scaling.report import tidy
+from behavior_scaling.laws.table import AXES, VARIATION
+from behavior_scaling.report import calibration, tidy
 from behavior_scaling.report.claims import claims_frame, claims_table, judge
 from behavior_scaling.report.claims_file import load_claims
 from behavior_scaling.report.figures.frames import run_name
@@ -23,8 +24,10 @@ from behavior_scaling.report.floors import SESSION_LOSS, SMALL, sentence
 from behavior_scaling.report.inputs import CELL, Results, load_results
 from behavior_scaling.report.names import TABLES
 from behavior_scaling.report.tables_floors import floors_table
-from behavior_scaling.report.tables_joint import flat, joint_tables
+from behavior_scaling.report.tables_joint import epochs_of, flat, joint_tables
+from behavior_scaling.report.tables_prediction import prediction_tables
 from behavior_scaling.report.tables_truth import truth_table
+from behavior_scaling.report.tables_worlds import WORLDS_NOTE, worlds_table
 from behavior_scaling.report.text import (
     LOSS,
     RECALL,
@@ -53,13 +56,14 @@ def make_tables(results_dir: Path, floors: Path | None = None) -> list[Path]:
             table names one.
     """
     results = load_results(results_dir, floors)
-    optima = optima_table(results)
+    shown = results.shown
+    optima = optima_table(shown)
     pairs = {
-        "runs": runs_table(results),
+        "runs": _by_study(results, runs_table),
         "optima": optima,
-        "exponents": exponents_table(results),
-        "agreement": agreement_table(results),
-        "failures": failures_table(results),
+        "exponents": exponents_table(shown),
+        "agreement": agreement_table(shown),
+        "failures": _by_study(results, failures_table),
     } | {f"optima_{axis}": _headline(optima, axis) for axis in AXES}
     tables = {
         name: (pd.DataFrame([row for row, _ in found]), pd.DataFrame([words for _, words in found]))
@@ -67,21 +71,33 @@ def make_tables(results_dir: Path, floors: Path | None = None) -> list[Path]:
     }
     # Mostly empty: the header must say what would stand there.
     tables["failures"] = (
-        tables["failures"][0].reindex(columns=list(FAILURE_COLUMNS)),
+        tables["failures"][0].reindex(
+            columns=[*(("study", "source") if results.parts else ()), *FAILURE_COLUMNS]
+        ),
         tables["failures"][1],
     )
     judged = judge(results, load_claims())
     tables["claims"] = (claims_frame(judged), claims_table(judged))
-    tables |= joint_tables(results) | {
-        "floors": floors_table(results),
-        "truth": truth_table(results),
-    }
-    to_beat = sentence(results, (LOSS, RECALL, SESSION_LOSS))
+    varied = epochs_of(results, VARIATION)
+    tables |= (
+        joint_tables(results)
+        | prediction_tables(results)
+        | {
+            "floors": floors_table(results),
+            "worlds": worlds_table(results),
+            "truth": truth_table(results),
+            "learning_rates": calibration.learning_rates(results.calibration, varied),
+            "variations": calibration.variations(results.calibration, varied),
+        }
+    )
+    to_beat = _notes(results)
     notes = {"claims": "", "failures": "", "truth": "", "floors": f"Small: {SMALL}."}
+    notes |= {"worlds": WORLDS_NOTE}
     paths = []
     for name in TABLES:
         stem = results_dir / "tables" / name
-        tidy.write_csv(_with_floors(results, tables[name][0]), stem.with_suffix(".csv"))
+        numbers = _with_source(results, _with_floors(results, tables[name][0]))
+        tidy.write_csv(numbers, stem.with_suffix(".csv"))
         tidy.write_markdown(tables[name][1], stem.with_suffix(".md"), notes.get(name, to_beat))
         paths += [stem.with_suffix(".csv"), stem.with_suffix(".md")]
     return paths
@@ -90,7 +106,7 @@ def make_tables(results_dir: Path, floors: Path | None = None) -> list[Path]:
 def runs_table(results: Results) -> list[Pair]:
     """One row an axis, arm and budget: how many runs, of what size, on how much data."""
     pairs = []
-    order = {axis: index for index, axis in enumerate((*AXES, "control"))}
+    order = {axis: index for index, axis in enumerate((*AXES, VARIATION, "control"))}
     grouped = results.runs.groupby(["axis", "arm", "budget"])
     keys: list[Any] = sorted(grouped.groups, key=lambda key: (order[key[0]], *key))
     for axis, arm, budget in keys:
@@ -229,11 +245,45 @@ def _with_floors(results: Results, frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with the floor to beat and its value, where rows are of a metric."""
     if "metric" not in frame.columns or not results.floors:
         return frame
-    floors = [results.floor_to_beat(metric) or ("", None) for metric in frame["metric"].astype(str)]
+    axes = frame["axis"] if "axis" in frame.columns else [""] * len(frame)
+    floors = [
+        results.for_axis(axis).floor_to_beat(metric) or ("", None)
+        for axis, metric in zip(axes, frame["metric"].astype(str), strict=True)
+    ]
     return frame.assign(
         floor=[name for name, _ in floors],
         floor_value=np.array([value for _, value in floors], dtype=float),
     )
+
+
+def _by_study(results: Results, table: Callable[[Results], list[Pair]]) -> list[Pair]:
+    """The rows of a study and of its parts, which then name their study."""
+    if not results.parts:
+        return table(results)
+    return [
+        ({"study": one.study, "source": one.source} | row, {"study": one.study} | words)
+        for one in (results, *results.parts)
+        for row, words in table(one)
+    ]
+
+
+def _with_source(results: Results, frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with the data of every row's axis, where a study has parts that may show it."""
+    if not results.parts or "axis" not in frame.columns or "source" in frame.columns:
+        return frame
+    return frame.assign(source=[results.for_axis(axis).source for axis in frame["axis"]])
+
+
+def _notes(results: Results) -> str:
+    """Under a table: what a model must beat, and what data show an axis that are not the own."""
+    metrics = (LOSS, RECALL, SESSION_LOSS)
+    said = [sentence(results, metrics)]
+    for axis in AXES:
+        other = results.other_source(axis)
+        if other:
+            floors = sentence(results.for_axis(axis), metrics)
+            said.append(f"Data of the axis {axis_title(axis)}: {other}. {floors}")
+    return " ".join(text for text in said if text)
 
 
 def _headline(optima: list[Pair], axis: str) -> list[Pair]:

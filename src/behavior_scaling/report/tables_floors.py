@@ -30,9 +30,16 @@ BEST = "best run"
 
 def floors_table(results: Results) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Numbers and words."""
-    source, run = str(results.runs["source"].iloc[0]), best_run(results)
     rows: list[dict[str, Any]] = []
     words: list[dict[str, Any]] = []
+    for one in (results, *results.parts):
+        _study(one, rows, words)
+    return pd.DataFrame(rows, columns=COLUMNS), pd.DataFrame(words)
+
+
+def _study(results: Results, rows: list[dict[str, Any]], words: list[dict[str, Any]]) -> None:
+    """Append one study's rows."""
+    source, run = results.source, best_run(results)
     for part in slices(results):
         base = {"source": source, "split": part.split, "slice": part.name, "small": part.small}
         said = {"data": source, "split": part.split, "slice": slice_title(part.name)}
@@ -51,7 +58,6 @@ def floors_table(results: Results) -> tuple[pd.DataFrame, pd.DataFrame]:
             | {_head(name): _best_words(part, name) for name in METRICS}
             | {"epochs": number(run["epochs"])}
         )
-    return pd.DataFrame(rows, columns=COLUMNS), pd.DataFrame(words)
 
 
 def _rule_words(part: Slice, rule: str) -> dict[str, str]:

@@ -57,9 +57,9 @@ def joint_tables(results: Results) -> dict[str, Table]:
     return {
         "surface": _surface(results),
         "conventions": _conventions(results),
-        "critical_batch": _critical(results),
-        "backtest": _backtest(results),
-        "choice_cost": _choice(results),
+        "critical_batch": _critical(results.for_axis("batch")),
+        "backtest": _backtest(results.shown),
+        "choice_cost": _choice(results.shown),
     }
 
 
@@ -103,11 +103,12 @@ def _conventions(results: Results) -> Table:
     metrics = list(dict.fromkeys([*(f.fit.metric for f in results.fits),
                                   *(s.metric for s in results.surfaces)]))  # fmt: skip
     for axis in PLACED:
-        for arm in results.arms(axis):
+        own = results.for_axis(axis)
+        for arm in own.arms(axis):
             for metric in metrics:
-                found = _optima(results, axis, arm, metric)
+                found = _optima(own, axis, arm, metric)
                 rows += found
-                words += _optima_words(results, found, axis) if metric in HEADLINE else []
+                words += _optima_words(own, found, axis) if metric in HEADLINE else []
     columns = ["axis", "arm", "metric", "budget", "estimator", "convention", "cost", *ENDS,
                "reason", *(f"best_{end}" for end in ENDS), "epochs_min", "epochs_max", "file",
                "key"]  # fmt: skip

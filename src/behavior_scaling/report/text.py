@@ -14,21 +14,14 @@ from behavior_scaling.laws.results import Estimate
 LOSS = "validation/restored/all/cross_entropy"
 RECALL = "validation/restored/all/recall@10"
 
-AXIS_TITLES = {
-    "allocation": "model against data",
-    "share": "embedder share",
-    "batch": "batch size",
-    "negatives": "number of candidates",
-    "control": "controls",
-    "compute": "compute",
-}
-
 ARM_TITLES = {
     "": "",
     "clean": "candidate set fixed",
     "as_paper": "candidates grow with B",
     "uniform": "uniform added",
     "popular": "popular only",
+    "full": "full softmax",
+    "optimum": "at the optimum's D/N",
 }
 
 FLOORS = {
@@ -117,7 +110,7 @@ def count(value: float) -> str:
 
 def percent(value: float) -> str:
     """A fraction in percent, two significant digits."""
-    return f"{float(f'{100 * value:.2g}'):g}%"
+    return f"{float(f'{100 * value:.2g}'):g}%".replace("-", "−")
 
 
 def three_decimals(value: float) -> str:

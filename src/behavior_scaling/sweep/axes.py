@@ -237,16 +237,15 @@ def variations(study: Study, maker: CellMaker) -> tuple[list[Cell], list[LeftOut
                     reason = f"nearest realisable N is {shape.parameters:,}"
                     left.append(LeftOut("variation", variation.name, label, point.budget, reason))
                     continue
-                place = {"axis": "variation", "arm": variation.name, "label": label}
                 for seed in variation.seeds:
-                    reference = CellMaker(own, maker.n_items).make(
-                        _at(own, point), point.budget, seed, **place
-                    )
-                    cells.append(
-                        CellMaker(varied, maker.n_items).make(
-                            shape, point.budget, seed, **place, reference=reference
+                    cell, reference = (
+                        CellMaker(one, maker.n_items).make(
+                            _at(one, point), point.budget, seed,
+                            axis="variation", arm=variation.name, label=label,
                         )
-                    )
+                        for one in (varied, own)
+                    )  # fmt: skip
+                    cells.append(dataclasses.replace(cell, reference=reference))
     return cells, left
 
 

@@ -18,6 +18,7 @@ from typing import Literal
 from behavior_scaling.config import Study
 from behavior_scaling.config_parts import OptimizerConfig
 from behavior_scaling.records.spec import (
+    NUMERICS,
     ContextualizerSpec,
     DataSpec,
     EmbedderSpec,
@@ -138,7 +139,6 @@ class CellMaker:
         batch: int | None = None,
         objective: ObjectiveSpec | None = None,
         parent: Cell | None = None,
-        reference: Cell | None = None,
     ) -> Cell:
         """One cell; batch and objective default to the study's stage-1 values."""
         batch = batch or self.study.execution.batch
@@ -164,7 +164,6 @@ class CellMaker:
                 context=self.study.data.context,
             ),
             parent=parent,
-            reference=reference,
         )
 
 
@@ -187,8 +186,8 @@ def resolve_optimizer(
     )
 
 
-def resolve(cell: Cell, study: Study, data: DataSpec) -> RunSpec:
-    """The run of a cell on a prepared data set."""
+def resolve(cell: Cell, study: Study, data: DataSpec, numerics: int = NUMERICS) -> RunSpec:
+    """The run of a cell on a prepared data set, by this code's numbers or those of an archive."""
     return RunSpec(
         stage=cell.stage,
         budget=cell.budget,
@@ -203,7 +202,8 @@ def resolve(cell: Cell, study: Study, data: DataSpec) -> RunSpec:
         probes=study.execution.probes,
         precision=study.execution.precision,
         threads=study.execution.threads,
-        parent=resolve(cell.parent, study, data).id if cell.parent else None,
+        parent=resolve(cell.parent, study, data, numerics).id if cell.parent else None,
+        numerics=numerics,
     )
 
 

@@ -17,7 +17,7 @@ from behavior_scaling.config import Study
 from behavior_scaling.files import replacing
 from behavior_scaling.records.columns import TIMINGS
 from behavior_scaling.records.record import Record, RecordError
-from behavior_scaling.records.spec import DataSpec, RunSpec
+from behavior_scaling.records.spec import NUMERICS, DataSpec, RunSpec
 from behavior_scaling.sizes.counts import sizes_of
 from behavior_scaling.sweep.cells import Cell, resolve
 from behavior_scaling.sweep.plan import Plan
@@ -32,7 +32,11 @@ ALWAYS = (*MEASURED, "n_table", "epochs", "flops_parent", *TIMINGS, "train_loss"
 
 
 def collect_runs(
-    study: Study, plan: Plan, data: DataSpec, load: Callable[[str], Record]
+    study: Study,
+    plan: Plan,
+    data: DataSpec,
+    load: Callable[[str], Record],
+    numerics: int = NUMERICS,
 ) -> pd.DataFrame:
     """One row for every (axis, arm, cell, seed) of the plan, in its order.
 
@@ -41,6 +45,7 @@ def collect_runs(
         plan: its plan.
         data: the data that its runs were trained on.
         load: gives a record by id, raising RecordError where there is none.
+        numerics: of the code that made the records.
     """
     cache: dict[str, Record | str] = {}
 
@@ -54,7 +59,7 @@ def collect_runs(
 
     rows = []
     for cell in plan.cells:
-        spec = resolve(cell, study, data)
+        spec = resolve(cell, study, data, numerics)
         row = dict.fromkeys(ALWAYS) | _asked(study, cell, spec)
         found = fetch(spec.id)
         if isinstance(found, str):
@@ -73,7 +78,8 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
 
 
 def _asked(study: Study, cell: Cell, spec: RunSpec) -> dict[str, Any]:
-    objective = spec.objective
+    objective, context, optimizer = spec.objective, spec.contextualizer, spec.optimizer
+    reference = resolve(cell.reference, study, spec.data, spec.numerics) if cell.reference else None
     return {
         "id": spec.id,
         "study": study.name,
@@ -87,8 +93,8 @@ def _asked(study: Study, cell: Cell, spec: RunSpec) -> dict[str, Any]:
         "parent": spec.parent,
         "source": spec.data.source,
         **sizes_of(spec, spec.positions),
-        "d_model": spec.contextualizer.width,
-        "layers": spec.contextualizer.layers,
+        "d_model": context.width,
+        "layers": context.layers,
         "embedder_kind": spec.embedder.kind,
         "embedder_width": spec.embedder.width,
         "embedder_depth": spec.embedder.depth,
@@ -99,7 +105,20 @@ def _asked(study: Study, cell: Cell, spec: RunSpec) -> dict[str, Any]:
         "uniform": objective.uniform,
         "n_cand": objective.in_batch + objective.uniform,
         "objective": objective.kind,
-        "lr": spec.optimizer.lr,
+        "lr": optimizer.lr,
+        "heads": context.heads,
+        "event_features": ",".join(context.event_features),
+        "event_width": context.event_width,
+        "temperature": context.temperature,
+        "same_sequence": objective.same_sequence,
+        "warmup": optimizer.warmup,
+        "lr_final": optimizer.final,
+        "weight_decay": optimizer.weight_decay,
+        "beta1": optimizer.beta1,
+        "beta2": optimizer.beta2,
+        "clip": optimizer.clip,
+        "reference": reference.id if reference else None,
+        **{f"lr_rule_{name}": value for name, value in study.optimizer.lr.model_dump().items()},
     }
 
 

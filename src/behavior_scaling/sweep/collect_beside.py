@@ -6,6 +6,7 @@ A run that is missing or damaged, that came to no evaluation, or that was not pr
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -29,6 +30,14 @@ class Records(Protocol):
 
     def file(self, run_id: str, name: str) -> Path:
         """A file beside it; RecordError where it is missing or altered."""
+
+
+class Remembered:
+    """Records, each read and checked once, however many tables ask for it."""
+
+    def __init__(self, records: Records) -> None:
+        self.load = cache(records.load)
+        self.file = records.file
 
 
 def collected_ids(runs: pd.DataFrame) -> list[str]:

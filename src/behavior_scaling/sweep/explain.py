@@ -14,7 +14,7 @@ from behavior_scaling.sweep.plan import Bundle, Plan
 from behavior_scaling.sweep.seconds import estimated_seconds
 
 _HEAD = (
-    f"  {'cell':<12}{'arm':<9}{'N':>9}{'s':>7}{'embedder':>10}{'context.':>10}"
+    f"{'N':>9}{'s':>7}{'embedder':>10}{'context.':>10}"
     f"{'D':>11}{'D/N':>9}{'B':>5}{'M+K':>7}{'steps':>7}{'lr':>9}  seeds"
 )
 
@@ -26,10 +26,13 @@ def explain(study: Study, plan: Plan) -> Iterator[str]:
         points = groups[cell.axis, cell.budget]
         points.setdefault((cell.arm, cell.label), []).append(cell)
     for (axis, budget), points in groups.items():
+        names = [("cell", "arm"), *((label, arm or "-") for arm, label in points)]
+        wide, short = (max(map(len, column)) + 2 for column in zip(*names, strict=True))
+        heads = [f"  {label:<{max(wide, 12)}}{arm:<{max(short, 9)}}" for label, arm in names]
         yield f"\n{axis} at {budget:g} FLOPs"
-        yield _HEAD
-        for seeds in points.values():
-            yield _line(study, seeds)
+        yield heads[0] + _HEAD
+        for head, seeds in zip(heads[1:], points.values(), strict=True):
+            yield head + _line(study, seeds)
     if plan.left_out:
         yield "\nleft out"
         for left in plan.left_out:
@@ -77,7 +80,7 @@ def _line(study: Study, seeds: list[Cell]) -> str:
     cell = seeds[0]
     candidates = cell.objective.in_batch + cell.objective.uniform
     return (
-        f"  {cell.label:<12}{cell.arm or '-':<9}{cell.n_total:>9,}{cell.n_emb / cell.n_total:>7.3f}"
+        f"{cell.n_total:>9,}{cell.n_emb / cell.n_total:>7.3f}"
         f"{f'{cell.embedder.width}x{cell.embedder.depth}':>10}"
         f"{f'{cell.contextualizer.width}x{cell.contextualizer.layers}':>10}"
         f"{cell.positions:>11,}{cell.positions / cell.n_total:>9.1f}{cell.batch:>5}"

@@ -48,13 +48,14 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     table = tidy.round_significant(
         frames.frame(_rows(results), extra=("p_value",), words=("reason",))
     )
-    budgets = results.budgets
     shown: list[Cell] = []
     for name in dict.fromkeys(table[table["kind"] == "cell"]["panel"]):
         rows = table[table["panel"] == name]
         title = axis_title(*_split(name))
-        fill = partial(_scatter, rows=rows, budgets=budgets)
-        lines = (*_upright_words(rows), *panels.lines(rows))
+        ran = _split(name)[0]
+        fill = partial(_scatter, rows=rows, budgets=results.for_axis(ran).budgets)
+        source = axis.source_lines(results, ran)
+        lines = (*source, *_upright_words(rows), *panels.lines(rows))
         shown.append(Panel(title[0].upper() + title[1:], fill, lines, height=1.5))
     shown.append(_reading(table))
     sheet = [shown[i : i + 2] for i in range(0, len(shown), 2)]
@@ -84,10 +85,11 @@ def _signs(table: pd.DataFrame) -> dict[str, str]:
 def _rows(results: Results) -> list[frames.Row]:
     rows: list[frames.Row] = []
     for name in AXES:
-        for arm in results.arms(name):
+        own = results.for_axis(name)
+        for arm in own.arms(name):
             panel = f"{name}/{arm}"
-            rows += _floor_rows(results, panel)
-            found = cells(results.axis_runs(name, arm), [LOSS, RECALL, "epochs"])
+            rows += _floor_rows(own, panel)
+            found = cells(own.axis_runs(name, arm), [LOSS, RECALL, "epochs"])
             for cell in found.to_dict("records"):
                 point = {"kind": "cell", "x": cell[LOSS], "y": cell[RECALL], "runs": cell["runs"]}
                 status = "control" if cell["control"] else ""
@@ -96,8 +98,8 @@ def _rows(results: Results) -> list[frames.Row]:
                     | point
                     | {"epochs": cell["epochs"], "status": status}
                 )
-        rows += frames.left_out_rows(results, name)
-    for row in results.agreements:
+        rows += frames.left_out_rows(own, name)
+    for row in results.shown.agreements:
         if row.metric != RECALL:
             continue
         rho = row.correlation

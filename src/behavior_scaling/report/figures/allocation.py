@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from behavior_scaling.report import style, tidy
 from behavior_scaling.report.figures import axis, frames, panels
 from behavior_scaling.report.inputs import Results, cells
-from behavior_scaling.report.sheet import Panel, compose
+from behavior_scaling.report.sheet import Line, Panel, compose
 from behavior_scaling.report.text import flops, metric_label
 
 EPOCHS, N_OPTIMUM, D_OPTIMUM = "epochs", "N*", "D*"
@@ -30,9 +30,10 @@ OPTIMA_PANELS = (
 
 def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     """The figure and the tidy table that it draws."""
+    source, results = axis.source_lines(results, "allocation"), results.for_axis("allocation")
     table = tidy.round_significant(frames.frame(_rows(results)))
     budgets = results.budgets
-    curves = [_curves(table, metric, budgets) for metric in axis.METRICS]
+    curves = [_curves(table, metric, budgets, source) for metric in axis.METRICS]
     optima = []
     for panel, _, _, _, title, label in OPTIMA_PANELS:
         optima.append(panels.optima_cell(title, table[table["panel"] == panel], budgets, label))
@@ -43,7 +44,9 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     return compose([curves, optima, [epochs, axis.reading(table)]]), table
 
 
-def _curves(table: pd.DataFrame, metric: str, budgets: list[float]) -> Panel:
+def _curves(
+    table: pd.DataFrame, metric: str, budgets: list[float], source: tuple[Line, ...]
+) -> Panel:
     rows = table[table["panel"] == metric]
 
     def fill(axes: Axes) -> None:
@@ -52,7 +55,7 @@ def _curves(table: pd.DataFrame, metric: str, budgets: list[float]) -> Panel:
         axes.set_ylabel(metric_label(metric))
 
     title = f"{axis.metric_title(metric)} at equal compute (isoFLOP)"
-    return Panel(title, fill, panels.lines(rows), height=2.3)
+    return Panel(title, fill, (*source, *panels.lines(rows)), height=2.3)
 
 
 def _rows(results: Results) -> list[frames.Row]:

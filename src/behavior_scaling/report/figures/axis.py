@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from behavior_scaling.report import style, tidy
 from behavior_scaling.report.figures import frames, panels
 from behavior_scaling.report.inputs import Results
-from behavior_scaling.report.sheet import Cell, Panel, Prose, compose
+from behavior_scaling.report.sheet import Cell, Line, Panel, Prose, compose
 from behavior_scaling.report.text import (
     ARM_TITLES,
     LOSS,
@@ -56,14 +56,23 @@ class Layout:
 def draw(results: Results, layout: Layout) -> tuple[Figure, pd.DataFrame]:
     """The figure and the tidy table that it draws."""
     axis = layout.axis
+    source, results = source_lines(results, axis), results.for_axis(axis)
     arms = results.arms(axis) or [""]
     table = tidy.round_significant(frames.frame(_rows(results, layout, arms)))
     budgets = results.budgets
-    curves = [[_curves(table, layout, arm, metric, budgets) for metric in METRICS] for arm in arms]
+    curves = [
+        [_curves(table, layout, arm, metric, budgets, source) for metric in METRICS] for arm in arms
+    ]
     optima = [_optima(table, layout, arm, budgets) for arm in arms]
     prose = reading(table, layout.control)
     tail = [[*optima, prose]] if len(arms) == 1 else [optima, [prose]]
     return compose([*curves, *tail]), table
+
+
+def source_lines(results: Results, axis: str) -> tuple[Line, ...]:
+    """Under a title, what data show an axis where they are not the study's own."""
+    source = results.other_source(axis)
+    return ((f"data: {source}", style.INK),) if source else ()
 
 
 def metric_title(metric: str) -> str:
@@ -92,7 +101,12 @@ def left_out_text(table: pd.DataFrame) -> str:
 
 
 def _curves(
-    table: pd.DataFrame, layout: Layout, arm: str, metric: str, budgets: list[float]
+    table: pd.DataFrame,
+    layout: Layout,
+    arm: str,
+    metric: str,
+    budgets: list[float],
+    source: tuple[Line, ...],
 ) -> Panel:
     rows = table[table["panel"] == frames.panel_name(arm, metric)]
 
@@ -102,7 +116,7 @@ def _curves(
         axes.set_ylabel(metric_label(metric))
 
     title = f"{metric_title(metric)} by {layout.what}{_arm_words(arm)}"
-    return Panel(title, fill, panels.lines(rows))
+    return Panel(title, fill, (*source, *panels.lines(rows)))
 
 
 def _optima(table: pd.DataFrame, layout: Layout, arm: str, budgets: list[float]) -> Cell:

@@ -51,16 +51,17 @@ NEEDS = (
 
 def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     """The figure and the tidy table that it draws."""
-    shown = [one for one in results.backtests if one.metric in axis.METRICS]
+    shown = [one for one in results.shown.backtests if one.metric in axis.METRICS]
     extra, words = ("covered", "coverage", "crps"), ("reason",)
     table = tidy.round_significant(frames.frame(_rows(results, shown), extra, words))
     known = [one for one in shown if one.status == "converged"]
     sheet: list[list[Cell]] = []
     for name, arm in dict.fromkeys((one.axis, one.arm) for one in known):
-        sheet.append([_cell(table, known, name, arm, metric) for metric in axis.METRICS])
+        source = axis.source_lines(results, name)
+        sheet.append([_cell(table, known, name, arm, metric, source) for metric in axis.METRICS])
     if known:
         sheet += [[_scores(known)], [_optima(known)]]
-    missing = _missing(shown)
+    missing = _missing(results, shown)
     if missing:
         sheet.append([Prose("Not predicted", missing)])
     if not shown:
@@ -86,7 +87,7 @@ def _rows(results: Results, shown: list[Backtest]) -> list[frames.Row]:
                 | {"kind": "cell", "x": cell["observed"], "y": cell["predicted"]}
                 | {"y_low": cell["low"], "y_high": cell["high"], "covered": cell["covered"]}
             )
-        for floor, value in results.floor_values(one.metric).items():
+        for floor, value in results.for_axis(one.axis).floor_values(one.metric).items():
             rows.append(base | {"kind": "floor", "label": floor, "y": value})
         for name, score in one.scores.items():
             numbers = {"coverage": score["coverage"], "crps": score["crps"]}
@@ -99,7 +100,14 @@ def _rows(results: Results, shown: list[Backtest]) -> list[frames.Row]:
     return rows
 
 
-def _cell(table: pd.DataFrame, known: list[Backtest], name: str, arm: str, metric: str) -> Cell:
+def _cell(
+    table: pd.DataFrame,
+    known: list[Backtest],
+    name: str,
+    arm: str,
+    metric: str,
+    source: tuple[Line, ...],
+) -> Cell:
     title = f"{axis.metric_title(metric)} predicted: {axis_title(name, arm)}"
     one = next((o for o in known if (o.axis, o.arm, o.metric) == (name, arm, metric)), None)
     if one is None:
@@ -109,6 +117,7 @@ def _cell(table: pd.DataFrame, known: list[Backtest], name: str, arm: str, metri
     rivals = [f"{FORECASTS[k]} {number(v['crps'])}" for k, v in one.scores.items()
               if k != "surface"]  # fmt: skip
     lines: tuple[Line, ...] = (
+        *source,
         (
             f"held out C = {flops(one.held_out)}: {hit} of {len(one.cells)} cells in their "
             f"{percent(one.level)} interval; CRPS {number(ours['crps'])} ({join(rivals)})",
@@ -188,12 +197,14 @@ def _short(value: float) -> str:
     return compact(float(f"{value:.3g}"))
 
 
-def _missing(shown: list[Backtest]) -> tuple[Line, ...]:
+def _missing(results: Results, shown: list[Backtest]) -> tuple[Line, ...]:
     """One line a reason, the axes and metrics of it put together."""
     said: dict[str, dict[str, list[str]]] = {}
     for one in shown:
         if one.status != "converged":
-            text = f"{axis_title(one.axis, one.arm)} (C = {budgets_text((one.held_out,) * 2)})"
+            source = results.other_source(one.axis)
+            text = axis_title(one.axis, one.arm) + (f", {source}" if source else "")
+            text += f" (C = {budgets_text((one.held_out,) * 2)})"
             reason = f"{one.status}: {one.reason}"
             said.setdefault(reason, {}).setdefault(text, []).append(short_metric(one.metric))
     lines: list[Line] = []

@@ -33,6 +33,7 @@ READING = (
 
 def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     """The figure and the tidy table that it draws."""
+    source, results = axis.source_lines(results, "allocation"), results.for_axis("allocation")
     rows = [row for metric in axis.METRICS for row in _rows(results, metric)]
     rows += frames.left_out_rows(results, "allocation")
     table = tidy.round_significant(frames.frame(rows))
@@ -41,7 +42,7 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
         own = table[table["panel"] == metric]
         title = f"Best {axis.metric_title(metric).lower()} by compute"
         fill = partial(_draw, rows=own, metric=metric, budgets=results.budgets)
-        shown.append(Panel(title, fill, panels.lines(own), height=2.2))
+        shown.append(Panel(title, fill, (*source, *panels.lines(own)), height=2.2))
     words = (READING, axis.left_out_text(table))
     prose = Prose("How to read", tuple((text, style.INK) for text in words))
     return compose([shown, [prose]]), table

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from behavior_scaling.laws.results import Estimate
 from behavior_scaling.report import style, tidy
-from behavior_scaling.report.figures import frames, grid, marks, panels
+from behavior_scaling.report.figures import axis, frames, grid, marks, panels
 from behavior_scaling.report.floors import sentence
 from behavior_scaling.report.inputs import Results
 from behavior_scaling.report.joint import Critical
@@ -56,6 +56,7 @@ READING = (
 
 def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     """The figure and the tidy table that it draws."""
+    source, results = axis.source_lines(results, "batch"), results.for_axis("batch")
     table = tidy.round_significant(frames.frame(_rows(results), words=("reason",)))
     budgets = results.budgets
     sheet: list[list[Cell]] = [
@@ -67,6 +68,7 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     if ways:
         sheet.append([_table(ways)])
     words = [(text, style.INK) for text in (READING, sentence(results, (LOSS, *METRICS))) if text]
+    words += source
     said = [str(text) for text in table[table["kind"] == "disagreement"]["label"]]
     if said:
         text = f"Intervals that do not meet (≠), in sequences: {listing(said, 4)}."

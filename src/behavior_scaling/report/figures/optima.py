@@ -64,7 +64,8 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
         [Panel(TITLE, partial(marks.draw_key, series=SERIES), height=0.16, bare=True)]
     ]
     for name, arm in _axes(results):
-        sheet.append([_cell(table, name, arm, metric, results) for metric in axis.METRICS])
+        source = axis.source_lines(results, name)
+        sheet.append([_cell(table, name, arm, metric, source) for metric in axis.METRICS])
     sheet.append([_exponents(table)])
     notes = [
         str(text) for text in table[(table["kind"] == "note") & (table["panel"] == "")]["label"]
@@ -74,7 +75,7 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
 
 
 def _axes(results: Results) -> list[tuple[str, str]]:
-    return [(name, arm) for name in SYMBOLS for arm in (results.arms(name) or [""])]
+    return [(name, arm) for name in SYMBOLS for arm in (results.for_axis(name).arms(name) or [""])]
 
 
 def _panel(name: str, arm: str, metric: str) -> str:
@@ -84,9 +85,10 @@ def _panel(name: str, arm: str, metric: str) -> str:
 def _rows(results: Results) -> list[frames.Row]:
     rows: list[frames.Row] = []
     for name, arm in _axes(results):
+        own = results.for_axis(name)
         for metric in axis.METRICS:
-            rows += _estimates(results, name, arm, metric)
-            rows += _slopes(results, name, arm, metric)
+            rows += _estimates(own, name, arm, metric)
+            rows += _slopes(own, name, arm, metric)
     if not results.surfaces:
         rows.append({"panel": "", "kind": "note", "label": "No joint surface was fitted."})
     off: Counter[str] = Counter()
@@ -157,11 +159,11 @@ def _arm(arm: str) -> str:
     return f", {axis_title('', arm).removeprefix(', ')}" if arm else ""
 
 
-def _cell(table: pd.DataFrame, name: str, arm: str, metric: str, results: Results) -> Cell:
+def _cell(table: pd.DataFrame, name: str, arm: str, metric: str, source: tuple[Line, ...]) -> Cell:
     rows = table[table["panel"] == _panel(name, arm, metric)]
     title = f"{SYMBOLS[name]} by {short_metric(metric)}{_arm(arm)}"
     notes = rows[rows["kind"] == "note"]["label"]
-    lines: list[Line] = [(str(text), style.INK) for text in notes]
+    lines: list[Line] = [*source, *((str(text), style.INK) for text in notes)]
     lines += marks.reasons(rows, SERIES, GROUPS)
     lines += [(str(text), style.ACCENT) for text in rows[rows["kind"] == "paper"]["label"]]
     if not marks.says_something(rows):

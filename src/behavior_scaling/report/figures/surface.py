@@ -57,7 +57,7 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
     table = tidy.round_significant(frames.frame(rows, ("stage",)))
     budgets = results.budgets
     sheet: list[list[Cell]] = [[_fit_cell(table, metric, budgets) for metric in axis.METRICS]]
-    shown = [_residual_cell(table, name, budgets) for name in AXES]
+    shown = [_residual_cell(table, name, results) for name in AXES]
     if any(isinstance(cell, Panel) for cell in shown):
         sheet += [shown[:2], shown[2:]]
     if results.surfaces:
@@ -69,6 +69,7 @@ def draw(results: Results) -> tuple[Figure, pd.DataFrame]:
 def _rows(results: Results, metric: str) -> list[frames.Row]:
     surface = results.surface(metric)
     base = {"panel": metric, "metric": metric}
+    shown = [name for name in AXES if results.for_axis(name) is results]
     if surface is None:
         text = f"no joint surface of {short_metric(metric)} was fitted"
         return [base | {"kind": "note", "label": text}]
@@ -77,17 +78,26 @@ def _rows(results: Results, metric: str) -> list[frames.Row]:
         point = {"budget": cell["budget"], "stage": cell["stage"], "x": cell["fitted"]}
         point |= {"x_low": cell["low"], "x_high": cell["high"], "y": cell["observed"]}
         rows.append(base | {"kind": "cell"} | point)
-        if metric == LOSS:
-            for name, arm, x in cell["axes"]:
-                point = {"x": x, "y": cell["observed"] - cell["fitted"], "stage": cell["stage"]}
-                rows.append(
-                    {"panel": f"residual: {name}", "kind": "residual", "metric": metric}
-                    | {"arm": arm, "budget": cell["budget"]}
-                    | point
-                )
+        rows += _residual_rows(cell, shown) if metric == LOSS else []
+    for name in AXES if metric == LOSS else ():
+        own = results.for_axis(name)
+        fitted = None if own is results else own.surface(metric)
+        for cell in surface_cells(own, fitted) if fitted else ():
+            rows += _residual_rows(cell, [name])
     for floor, value in results.floor_values(metric).items():
         rows.append(base | {"kind": "floor", "label": floor, "y": value})
     return rows + [base | {"kind": "note", "label": text} for text in _notes(surface)]
+
+
+def _residual_rows(cell: dict[str, Any], names: list[str]) -> list[frames.Row]:
+    """One cell's residual of the loss on those axes that it serves."""
+    point = {"y": cell["observed"] - cell["fitted"], "stage": cell["stage"]}
+    point |= {"budget": cell["budget"], "kind": "residual", "metric": LOSS}
+    return [
+        point | {"panel": f"residual: {name}", "arm": arm, "x": x}
+        for name, arm, x in cell["axes"]
+        if name in names
+    ]
 
 
 def surface_cells(results: Results, surface: Surface) -> list[dict[str, Any]]:
@@ -158,12 +168,15 @@ def _draw_fit(axes: Axes, rows: pd.DataFrame, metric: str, budgets: list[float])
     style.margin_labels(axes, labels, gap=0.075)
 
 
-def _residual_cell(table: pd.DataFrame, name: str, budgets: list[float]) -> Cell:
+def _residual_cell(table: pd.DataFrame, name: str, results: Results) -> Cell:
     rows = table[table["panel"] == f"residual: {name}"]
     title = f"Loss residuals, {axis_title(name)} axis"
+    source = axis.source_lines(results, name)
     if rows.empty:
-        return Prose(title, (("no cell of this axis is in the surface", style.INK),))
-    return Panel(title, partial(_draw_residuals, rows=rows, name=name, budgets=budgets), height=1.2)
+        return Prose(title, (("no cell of this axis is in the surface", style.INK), *source))
+    budgets = results.for_axis(name).budgets
+    fill = partial(_draw_residuals, rows=rows, name=name, budgets=budgets)
+    return Panel(title, fill, source, height=1.2)
 
 
 def _draw_residuals(axes: Axes, rows: pd.DataFrame, name: str, budgets: list[float]) -> None:
