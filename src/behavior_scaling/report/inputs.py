@@ -147,7 +147,8 @@ class Results:
         ]
         return replace(
             self,
-            runs=pd.concat([rows for rows in runs if len(rows)], ignore_index=True),
+            # the copy holds one array a type, where the parts' own stood side by side
+            runs=pd.concat([rows for rows in runs if len(rows)], ignore_index=True).copy(),
             fits=kept("fits", lambda located: str(located.fit.axis)),
             agreements=kept("agreements", lambda row: str(row.axis)),
             criticals=kept("criticals", lambda _: "batch"),
@@ -162,11 +163,11 @@ class Results:
         return sorted(float(budget) for budget in set(self.runs["budget"]))
 
     def axis_runs(self, axis: str, arm: str | None = None) -> pd.DataFrame:
-        """Rows of one axis (and arm), in the order of the table."""
+        """Rows of one axis (and arm), in the order of the table; to be read, not written to."""
         if (axis, arm) not in self._rows:
             rows = self.runs[self.runs["axis"] == axis]
             self._rows[axis, arm] = rows if arm is None else rows[rows["arm"] == arm]
-        return self._rows[axis, arm].copy(deep=False)  # pandas copies what a caller writes to
+        return self._rows[axis, arm]
 
     @cached_property
     def _rows(self) -> dict[tuple[str, str | None], pd.DataFrame]:

@@ -203,13 +203,14 @@ def agreement_table(results: Results) -> list[Pair]:
     """One row a rank correlation of a loss with a ranking metric."""
     pairs = []
     for found in results.agreements:
-        runs = results.runs if found.budget is None else results.axis_runs(found.axis, found.arm)
+        epochs = results.runs["epochs"]
         if found.budget is not None:
-            runs = runs[runs["budget"] == found.budget]
+            runs = results.axis_runs(found.axis, found.arm)
+            epochs = runs["epochs"][runs["budget"] == found.budget]
         row = {"axis": found.axis, "arm": found.arm, "budget": found.budget, "loss": found.loss}
         row |= {"metric": found.metric, "cells": found.cells, "p_value": found.p_value}
         row |= flat("", found.correlation) | {"reason": found.correlation.reason}
-        row |= {"epochs_min": runs["epochs"].min(), "epochs_max": runs["epochs"].max()}
+        row |= {"epochs_min": epochs.min(), "epochs_max": epochs.max()}
         words = {
             "axis": axis_title(found.axis, found.arm),
             "C": "all" if found.budget is None else flops(found.budget),
@@ -218,7 +219,7 @@ def agreement_table(results: Results) -> list[Pair]:
             "ρ (+1: lower loss ranks better)": estimate_text(found.correlation),
             "p": "–" if found.p_value is None else number(found.p_value),
             "cells": count(found.cells),
-            "epochs": _range(runs["epochs"], number),
+            "epochs": _range(epochs, number),
         }
         pairs.append((row, words))
     return pairs
@@ -227,7 +228,8 @@ def agreement_table(results: Results) -> list[Pair]:
 def failures_table(results: Results) -> list[Pair]:
     """One row a run that is not done, by name, with its reason."""
     pairs = []
-    for run in results.runs[results.runs["outcome"] != "done"].to_dict("records"):
+    failed = results.runs[results.runs["outcome"] != "done"]
+    for run in failed.to_dict("records") if len(failed) else ():  # slow for no row, too
         axis = str(run["axis"])
         words = {
             "axis": axis_title(axis, str(run["arm"])),

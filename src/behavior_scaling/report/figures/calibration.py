@@ -138,7 +138,8 @@ def _draw_rates(axes: Axes, rows: pd.DataFrame) -> None:
             axes.plot(
                 row["x"], row["y"], "|", ms=11, mew=1.3, color=style.ACCENT, zorder=5, gid="rule"
             )
-        labels.append((float(cells["y"].iloc[-1]), name, colour))
+        if len(cells):  # none of its runs may have come to an end
+            labels.append((float(cells["y"].iloc[-1]), name, colour))
     panels.x_axis(axes, rows[rows["kind"] == "cell"]["x"])
     axes.set_xlabel("peak learning rate")
     axes.set_ylabel(metric_label(LOSS))
