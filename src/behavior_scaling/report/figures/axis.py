@@ -54,19 +54,75 @@ class Layout:
 
 
 def draw(results: Results, layout: Layout) -> tuple[Figure, pd.DataFrame]:
-    """The figure and the tidy table that it draws."""
-    axis = layout.axis
-    source, results = source_lines(results, axis), results.for_axis(axis)
-    arms = results.arms(axis) or [""]
-    table = tidy.round_significant(frames.frame(_rows(results, layout, arms)))
-    budgets = results.budgets
-    curves = [
-        [_curves(table, layout, arm, metric, budgets, source) for metric in METRICS] for arm in arms
-    ]
-    optima = [_optima(table, layout, arm, budgets) for arm in arms]
+    """The figure and the tidy table that it draws: the data that show the axis, then others."""
+    shown = results.for_axis(layout.axis)
+    blocks = [_Block(shown, layout, source_lines(results, layout.axis))]
+    for own in (results, *results.parts):
+        if own is not shown and not own.is_world and own.axis_cells(layout.axis):
+            words = f"study {own.study}, data: {own.source}"
+            blocks.append(_Block(own, layout, ((words, style.INK),), f"{own.study}: "))
+    table = tidy.round_significant(frames.frame([row for block in blocks for row in block.rows()]))
     prose = reading(table, layout.control)
-    tail = [[*optima, prose]] if len(arms) == 1 else [optima, [prose]]
-    return compose([*curves, *tail]), table
+    cells: list[list[Cell]] = []
+    for block in blocks:
+        curves, optima = block.curves(table), block.optima(table)
+        if block is blocks[-1] and len(block.arms) == 1:
+            return compose([*cells, *curves, [*optima, prose]]), table
+        cells += [*curves, optima]
+    return compose([*cells, [prose]]), table
+
+
+class _Block:
+    """The panels of one study's runs of the axis: a row an arm, then the optima.
+
+    An arm of controls only (the full softmax) has its stars in the first arm's panels.
+    """
+
+    def __init__(
+        self, results: Results, layout: Layout, source: tuple[Line, ...], prefix: str = ""
+    ) -> None:
+        self.results, self.layout, self.source, self.prefix = results, layout, source, prefix
+        every = results.arms(layout.axis)
+        runs = results.axis_runs(layout.axis)
+        fitted = set(runs.loc[~runs["control"].astype(bool), "arm"])
+        self.arms = [arm for arm in every if arm in fitted] or every or [""]
+        self.controls = [arm for arm in every if arm not in self.arms]
+
+    def rows(self) -> list[frames.Row]:
+        """Every mark of the panels."""
+        rows = _rows(self.results, self.layout, self.arms)
+        for arm in self.controls:
+            for metric in METRICS:
+                panel = {"panel": frames.panel_name(self.arms[0], metric)}
+                made = frames.curve_rows(self.results, self.layout.axis, arm, metric)
+                rows += [row | panel for row in made if row["kind"] in ("run", "control")]
+        return [row | {"panel": self.prefix + row["panel"] if row["panel"] else ""} for row in rows]
+
+    def curves(self, table: pd.DataFrame) -> list[list[Cell]]:
+        """A row of panels an arm."""
+        return [[self._curves(table, arm, metric) for metric in METRICS] for arm in self.arms]
+
+    def optima(self, table: pd.DataFrame) -> list[Cell]:
+        """The optima over budgets, a panel an arm."""
+        return [self._optima(table, arm) for arm in self.arms]
+
+    def _curves(self, table: pd.DataFrame, arm: str, metric: str) -> Panel:
+        rows = table[table["panel"] == self.prefix + frames.panel_name(arm, metric)]
+
+        def fill(axes: Axes) -> None:
+            panels.draw_curves(axes, rows, self.results.budgets, self.layout.unit)
+            axes.set_xlabel(self.layout.x_label)
+            axes.set_ylabel(metric_label(metric))
+
+        title = f"{metric_title(metric)} by {self.layout.what}{_arm_words(arm)}"
+        return Panel(title, fill, (*self.source, *panels.lines(rows)))
+
+    def _optima(self, table: pd.DataFrame, arm: str) -> Cell:
+        symbol = optimum_symbol(self.layout.axis, arm)
+        rows = table[table["panel"] == self.prefix + frames.panel_name(arm, symbol)]
+        title = self.layout.optimum_title + _arm_words(arm)
+        label = f"{symbol} ({self.layout.optimum_unit})"
+        return panels.optima_cell(title, rows, self.results.budgets, label, self.layout.unit)
 
 
 def source_lines(results: Results, axis: str) -> tuple[Line, ...]:
@@ -98,32 +154,6 @@ def left_out_text(table: pd.DataFrame) -> str:
         return "Every run of this axis finished." if ran else "This study has no run of this axis."
     names = [f"{row['label']} ({row['status']})" for row in rows.to_dict("records")]
     return f"Not shown, {len(names)} run{'s' * (len(names) > 1)}: {listing(names, 3)}."
-
-
-def _curves(
-    table: pd.DataFrame,
-    layout: Layout,
-    arm: str,
-    metric: str,
-    budgets: list[float],
-    source: tuple[Line, ...],
-) -> Panel:
-    rows = table[table["panel"] == frames.panel_name(arm, metric)]
-
-    def fill(axes: Axes) -> None:
-        panels.draw_curves(axes, rows, budgets, layout.unit)
-        axes.set_xlabel(layout.x_label)
-        axes.set_ylabel(metric_label(metric))
-
-    title = f"{metric_title(metric)} by {layout.what}{_arm_words(arm)}"
-    return Panel(title, fill, (*source, *panels.lines(rows)))
-
-
-def _optima(table: pd.DataFrame, layout: Layout, arm: str, budgets: list[float]) -> Cell:
-    rows = table[table["panel"] == frames.panel_name(arm, optimum_symbol(layout.axis, arm))]
-    title = layout.optimum_title + _arm_words(arm)
-    label = f"{optimum_symbol(layout.axis, arm)} ({layout.optimum_unit})"
-    return panels.optima_cell(title, rows, budgets, label, layout.unit)
 
 
 def _arm_words(arm: str) -> str:

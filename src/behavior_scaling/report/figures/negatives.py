@@ -16,7 +16,8 @@ LAYOUT = axis.Layout(
     optimum_unit="distinct candidates",
     exponents=["negatives", "candidates", "K"],
     paper=(("negatives_loss", "K* by loss "), ("negatives_recall", "K* by recall@10 ")),
-    control="Star: control with no uniform candidates (K = 0), outside the fits.",
+    control="Stars: controls outside the fits, with no uniform candidates (K = 0) or, at all "
+    "items, with the full softmax.",
 )
 
 
