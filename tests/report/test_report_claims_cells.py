@@ -156,6 +156,7 @@ def write_lifts(results_dir: Path, rows: list[dict[str, object]]) -> None:
 
 
 def test_the_lift_is_the_committed_surface_s_last_doubling(results_dir: Path) -> None:
+    write_lifts(results_dir, [])
     assert judged(results_dir)["lift_prediction"].verdict.name == "not measured"
     others = [
         lift(hindsight=True), lift(ahead=False), lift(kind="step"), lift(doublings=2.0),

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 
-from behavior_scaling.report import style
+from behavior_scaling.report import figures, style
 from behavior_scaling.report.figures import make_figure
 from behavior_scaling.report.inputs import ReportError
 from behavior_scaling.report.names import FIGURES
@@ -67,6 +67,18 @@ def test_another_process_gives_the_same_bytes_and_never_loads_torch(
     for kind in ("pdf", "svg", "png", "csv"):
         fresh, first = tmp_path / f"share.{kind}", drawn / f"share.{kind}"
         assert fresh.read_bytes() == first.read_bytes(), kind
+
+
+def test_processes_that_share_the_figures_change_no_byte(
+    shared_results: Path, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("compute", "floors", "batch")
+    monkeypatch.setattr(figures, "FIGURES", names)
+    paths = figures.make_figures(shared_results, shared_results / "floors.json", tmp_path, 2)
+    assert sorted(paths) == sorted(tmp_path.iterdir())
+    assert {path.stem for path in paths} == set(names)
+    for path in paths:
+        assert path.read_bytes() == (drawn / path.name).read_bytes(), path.name
 
 
 def test_files_carry_no_date(drawn: Path) -> None:

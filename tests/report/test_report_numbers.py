@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from behavior_scaling.report.number import Numbers, budget_slug, slug
-from behavior_scaling.report.numbers import load_numbers, make_numbers
+from behavior_scaling.report.number import Numbers, budget_slug, load_numbers, slug
+from behavior_scaling.report.numbers import make_numbers
 from behavior_scaling.report.text import LOSS, RECALL
 
 QUICK = Path(__file__).parents[2] / "config" / "quick.yaml"

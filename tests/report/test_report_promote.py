@@ -12,7 +12,8 @@ from PIL import Image
 
 from behavior_scaling.report.inputs import ReportError
 from behavior_scaling.report.names import FIGURES
-from behavior_scaling.report.numbers import load_numbers, make_numbers
+from behavior_scaling.report.number import load_numbers
+from behavior_scaling.report.numbers import make_numbers
 from behavior_scaling.report.promote import SUMS, TEXTS, compare, promote
 from behavior_scaling.report.readme import END, update_readme
 

@@ -31,7 +31,7 @@ rule fit:
         " --out {params.folder} 2> {log}"
 
 
-# One process draws every figure: importing what draws takes longer than drawing one.
+# One job draws every figure: importing what draws takes longer than drawing one.
 rule draw:
     input:
         runs=PLACE.runs,
@@ -57,6 +57,7 @@ rule draw:
         "results/logs/draw.log",
     conda:
         "../../envs/analysis.yaml"
+    threads: 2
     params:
         results=PLACE.folder,
         floors=FLOORS,

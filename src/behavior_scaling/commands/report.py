@@ -8,7 +8,7 @@ import pandas as pd
 
 from behavior_scaling.files import read_json
 
-WORKERS = 2  # processes that share a study's metrics
+WORKERS = 2  # processes that share a study's metrics, or its figures
 
 
 def fit(args: Namespace, workers: int = WORKERS) -> int:
@@ -44,10 +44,10 @@ def figure(args: Namespace) -> int:
 
 
 def figures(args: Namespace) -> int:
-    """Draw every figure: one process imports the drawing libraries once for them all."""
+    """Draw every figure: few processes, since importing takes longer than drawing one."""
     from behavior_scaling.report.figures import make_figures
 
-    make_figures(args.results, args.floors, args.results / "figures")
+    make_figures(args.results, args.floors, args.results / "figures", WORKERS)
     return 0
 
 
@@ -96,7 +96,7 @@ def compare(args: Namespace) -> int:
 
 def promote(args: Namespace) -> int:
     """Copy figures to the committed folder, with checksums, and update the README."""
-    from behavior_scaling.report.numbers import load_numbers
+    from behavior_scaling.report.number import load_numbers
     from behavior_scaling.report.promote import promote as copy_figures
     from behavior_scaling.report.readme import update_readme
 

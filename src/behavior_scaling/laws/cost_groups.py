@@ -7,6 +7,7 @@ iso-cost curve.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +27,7 @@ MEASURED = {
 }
 
 
-def cost_spreads(groups: list[Group]) -> list[dict[str, Any]]:
+def cost_spreads(groups: Sequence[Group]) -> list[dict[str, Any]]:
     """One row per convention, axis, arm and budget: the spread of converted cost, and what follows.
 
     Args:

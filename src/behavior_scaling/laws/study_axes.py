@@ -81,11 +81,10 @@ def _fit(
     name = "share" if group.axis == "share" else "K"
     parts = two_term.fit_two_term(curves, name, seed=seed, resamples=resamples)
     if group.axis == "negatives":
-        parts = replace(
-            parts,
-            curves=tuple(_over_catalogue(f, d) for f, d in zip(parts.curves, curves, strict=True)),
-        )
-    return parts, ()
+        found = tuple(_over_catalogue(f, d) for f, d in zip(parts.curves, curves, strict=True))
+    else:
+        found = tuple(_within_the_whole(fit) for fit in parts.curves)
+    return replace(parts, curves=found), ()
 
 
 def _admissible(data: CurveData) -> CurveData:
@@ -93,6 +92,11 @@ def _admissible(data: CurveData) -> CurveData:
     return data.subset(
         batch.admissible(data.x, c["steps_after_warmup"], c["unique_positions"], c["context"])
     )
+
+
+def _within_the_whole(fit: CurveFit) -> CurveFit:
+    """No share exceeds 1, which the profile of a law in powers of the share does not know."""
+    return replace(fit, optimum=carried(fit.optimum, lambda share: min(share, 1.0)))
 
 
 def _over_catalogue(fit: CurveFit, data: CurveData) -> CurveFit:

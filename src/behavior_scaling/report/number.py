@@ -7,7 +7,9 @@ can stand in a template.
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 from typing import Any, TypedDict
 
 from behavior_scaling.report.text import LOSS, RECALL
@@ -40,3 +42,9 @@ def entry(value: Any, text: str, file: str, key: str) -> Number:
 def budget_slug(budget: float) -> str:
     """1e10 gives 'c1e10', 3.5e10 'c3p5e10'."""
     return "c" + f"{budget:.3g}".replace("e+", "e").replace(".", "p")
+
+
+def load_numbers(path: Path) -> Numbers:
+    """Read numbers.json; KeyError if it is not one."""
+    numbers: Numbers = json.loads(path.read_text())["numbers"]
+    return numbers

@@ -68,12 +68,6 @@ def make_numbers(results_dir: Path, floors: Path, config: Path) -> Path:
     return path
 
 
-def load_numbers(path: Path) -> Numbers:
-    """Read numbers.json; KeyError if it is not one."""
-    numbers: Numbers = json.loads(path.read_text())["numbers"]
-    return numbers
-
-
 def collect(results: Results, floors_file: str) -> Numbers:
     """The numbers of a study's results, by key."""
     numbers: Numbers = {}

@@ -22,8 +22,7 @@ from behavior_scaling.report import tidy
 from behavior_scaling.report.claims_file import marks_text
 from behavior_scaling.report.inputs import ReportError
 from behavior_scaling.report.names import FIGURES, TABLES
-from behavior_scaling.report.number import Numbers
-from behavior_scaling.report.numbers import load_numbers
+from behavior_scaling.report.number import Numbers, load_numbers
 
 NOTHING = ("", "0", "none", "–", "*None.*")  # texts of what a study does not have
 
