@@ -5,7 +5,8 @@ commonest; restored scores make the metric comparable, but another objective is 
 that training aims at, which no term of the surface describes). Both arms of the negatives axis
 enter, with the share of their candidates that only uniform draws brought as an input. Runs of the
 batch axis enter where the batch law admits them; those of the as-paper arm too, because their
-number of candidates is an input of its own. A cell is all runs that differ in their seed only; its
+number of candidates is an input of its own; with fewer than four sequences a step, whatever the
+axis, too many of a position's in-batch candidates are its own sequence's, and no term says so. A cell is all runs that differ in their seed only; its
 value is the mean over them, transformed, and its weight the inverse of the variance of that mean
 by the pooled seed noise of its stage and budget. A budget with few replicates leans on the others
 of its stage (as in Smyth, Stat. Appl. Genet. Mol. Biol. 3, 2004), or a noise that came out small by
@@ -40,6 +41,7 @@ COLUMNS = {
     "budget": "budget",
 }
 PRIOR_DF = 4.0  # a budget's noise leans on its stage's as on so many more degrees of freedom
+LEAST_SEQUENCES = 4  # a step: of in-batch candidates 1 / B are the position's own sequence's
 ADMISSION = ("steps_after_warmup", "unique_positions", "context")
 
 
@@ -153,6 +155,14 @@ def admitted(runs: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
             notes.append(f"{int(out.sum())} runs of the batch axis not admissible: left out")
         rows = rows[~out]
     rows = rows.drop_duplicates("id")
+    if "in_batch" in rows.columns:
+        own = (numbers(rows, "batch") < LEAST_SEQUENCES) & (numbers(rows, "in_batch") > 0)
+        if own.any():
+            notes.append(
+                f"{int(own.sum())} runs of fewer than {LEAST_SEQUENCES} sequences a step left out: "
+                "too many of their candidates are items of the position's own sequence"
+            )
+        rows = rows[~own]
     if "objective" in rows.columns:
         for stage in sorted(set(rows["stage"])):
             here = rows["stage"] == stage

@@ -55,6 +55,16 @@ def test_inadmissible_batches_stay_out_unless_another_axis_has_them(planted_surf
     assert any("1 runs of the batch axis not admissible" in note for note in data.notes)
 
 
+def test_candidates_of_the_own_sequence_only_stay_out(planted_surface: Make) -> None:
+    runs, _ = planted_surface()
+    first, second = runs.index[runs["axis"] == "allocation"][:2]
+    runs.loc[first, "batch"], runs.loc[second, "batch"] = 3, 4
+    data = surface_data(runs, LOSS)
+    assert runs.loc[first, "id"] not in set(data.frame["id"])
+    assert runs.loc[second, "id"] in set(data.frame["id"])
+    assert any("1 runs of fewer than 4 sequences a step left out" in note for note in data.notes)
+
+
 def test_uniform_share_from_counts(planted_surface: Make) -> None:
     runs, _ = planted_surface()
     row = runs.index[runs["arm"] == "uniform"][0]
