@@ -100,6 +100,17 @@ def test_timings_of_old_records_are_null_where_they_lack_them(
     assert runs["id"].tolist()[:3] == [spec.id for spec in specs]
 
 
+def test_records_of_other_numerics_are_found_by_them(
+    study: Study, plan: Plan, tmp_path: Path
+) -> None:
+    store = Store(tmp_path / "store")
+    older = resolve(plan.cells[0], study, DATA, numerics=2)
+    commit(store, Record(older, "done", counts={"flops_probe": 7.0}), None)
+    assert "done" not in set(collect_runs(study, plan, DATA, store.load)["outcome"])
+    runs = collect_runs(study, plan, DATA, store.load, numerics=2)
+    assert (runs["id"].iloc[0], runs["flops_probe"].iloc[0]) == (older.id, 7.0)
+
+
 def test_an_archive_gives_the_same_tables(
     study: Study, plan: Plan, store: Store, tmp_path: Path
 ) -> None:
