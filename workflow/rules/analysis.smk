@@ -137,6 +137,7 @@ rule numbers:
 rule paper:
     input:
         template="paper/paper.md",
+        look="paper/paper.typ",
         numbers=rules.numbers.output,
         claims=rules.claims.output,
         tables=rules.tables.output,
