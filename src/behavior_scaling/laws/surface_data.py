@@ -6,11 +6,12 @@ that training aims at, which no term of the surface describes). Both arms of the
 enter, with the share of their candidates that only uniform draws brought as an input. Runs of the
 batch axis enter where the batch law admits them; those of the as-paper arm too, because their
 number of candidates is an input of its own; with fewer than four sequences a step, whatever the
-axis, too many of a position's in-batch candidates are its own sequence's, and no term says so. A cell is all runs that differ in their seed only; its
-value is the mean over them, transformed, and its weight the inverse of the variance of that mean
-by the pooled seed noise of its stage and budget. A budget with few replicates leans on the others
-of its stage (as in Smyth, Stat. Appl. Genet. Mol. Biol. 3, 2004), or a noise that came out small by
-chance would give its cells all the weight.
+axis, too many of a position's in-batch candidates are its own sequence's, and no term says so. A
+cell is all runs that differ in their seed only; its value is the mean over them, transformed, and
+its weight the inverse of the variance of that mean by the pooled seed noise of its stage and
+budget. A budget with few replicates leans on the others of its stage (as in Smyth, Stat. Appl.
+Genet. Mol. Biol. 3, 2004), or a noise that came out small by chance would give its cells all the
+weight.
 """
 
 from __future__ import annotations
