@@ -60,7 +60,7 @@ def main() -> None:
             for step, command in steps(config, study.name, list(parts), results).items()
         ]
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    found = {"runs": runs, "cores": args.cores, "idle": os.getloadavg()[0], "steps": rows}
+    found = {"runs": runs, "cores": args.cores, "load": os.getloadavg()[0], "steps": rows}
     args.out.write_text(json.dumps(found, indent=1) + "\n")
 
 
