@@ -48,7 +48,7 @@ PARTS = {
     part.name: (file, Layout(PLACE.results, part.model_copy(update={"runs": STUDY.runs})))
     for file, part in load_parts(STUDY_FILE, STUDY).items()
 }
-IS_WORLD = STUDY.data.source.startswith("world-")
+IS_WORLD = STUDY.data.is_world
 N_ITEMS = known_sizes(STUDY.data, PLACE.data, PLACE.shipped).n_items
 PLAN = make_plan(STUDY, N_ITEMS) if N_ITEMS else None
 

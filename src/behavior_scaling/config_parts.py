@@ -26,6 +26,7 @@ PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Share = Annotated[float, Field(ge=0, lt=1, description="Of the embedder; 0 for a table.")]
 
+WORLD = "world-"  # how the sources of synthetic worlds are named
 EMBEDDERS = ("transformer", "mlp", "tabtransformer", "table")  # of a study, its own class aside
 
 
@@ -96,6 +97,11 @@ class DataConfig(Part):
     def name(self) -> str:
         """The source's name; of a description of one's own, the file's."""
         return Path(self.source).stem if self.described else self.source
+
+    @property
+    def is_world(self) -> bool:
+        """Whether the source is a synthetic world, whose entropy is known."""
+        return self.source.startswith(WORLD)
 
     @property
     def described(self) -> bool:

@@ -16,8 +16,6 @@ from behavior_scaling.config import load_parts, load_study
 from behavior_scaling.files import read_json, write_text
 from behavior_scaling.layout import Layout
 
-WORLD = "world-"  # how the sources of synthetic worlds are named
-
 
 def parts(args: Namespace) -> int:
     """Write where each part's results are, or print the parts that run before the study itself."""
@@ -33,7 +31,7 @@ def parts(args: Namespace) -> int:
         place = Layout(args.results, part.model_copy(update={"runs": runs}))
         row: dict[str, Any] = {"study": part.name, "folder": part.name}
         row |= {"floors": str(place.floors_read.relative_to(args.results))}
-        if part.data.source.startswith(WORLD):
+        if part.data.is_world:
             row["world_seed"] = part.data.world.seed
         rows.append(row)
     write_text(args.out, json.dumps(rows, indent=1) + "\n")

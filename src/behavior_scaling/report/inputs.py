@@ -19,6 +19,7 @@ from typing import Any
 
 import pandas as pd
 
+from behavior_scaling.config_parts import WORLD
 from behavior_scaling.laws.results import Agreement, AxisFit
 from behavior_scaling.laws.table import AXES
 from behavior_scaling.laws.transforms import is_maximised
@@ -43,7 +44,6 @@ from behavior_scaling.report.text import ORACLE
 __all__ = ["Origin", "ReportError", "Results", "cells", "load_results"]
 
 PARTS = "parts.json"  # a list of {study, folder, floors}, paths relative to results/
-WORLD = "world-"
 CELL = ["axis", "arm", "budget", "n_emb", "n_ctx", "batch", "in_batch", "uniform", "positions"]
 
 

@@ -8,7 +8,7 @@ read from, so that a printed number can name its origin.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -206,13 +206,32 @@ def _read(path: Path, key: str, parse: Callable[[Row, Origin], T], place: str) -
     """Rows as objects; `place` stands before the names of files of another study's folder."""
     if not path.is_file():
         return ()
+    return typed(read_rows(path, key), key, parse, f"{place}laws/{path.name}", str(path))
+
+
+def typed(
+    rows: Sequence[Row], key: str, parse: Callable[[Row, Origin], T], file: str, where: str = ""
+) -> tuple[T, ...]:
+    """Rows of one list of a laws file as objects.
+
+    Args:
+        rows: of the list.
+        key: its name.
+        parse: makes an object of a row and its origin.
+        file: the laws file, as origins name it.
+        where: as errors name it; else the same.
+
+    Raises:
+        ReportError: a row is not what laws writes.
+    """
     found = []
-    for index, raw in enumerate(read_rows(path, key)):
+    for index, raw in enumerate(rows):
         try:
-            found.append(parse(raw, Origin(f"{place}laws/{path.name}", f"{key}[{index}]")))
+            found.append(parse(raw, Origin(file, f"{key}[{index}]")))
         except (TypeError, KeyError) as error:
             raise ReportError(
-                f"{path}: {key}[{index}] is not what laws writes: {error!r}; run the fit again"
+                f"{where or file}: {key}[{index}] is not what laws writes: {error!r}; "
+                "run the fit again"
             ) from error
     return tuple(found)
 

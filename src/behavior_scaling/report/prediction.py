@@ -6,13 +6,11 @@ what was predicted once the runs were known is called hindsight wherever it stan
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
 
 from behavior_scaling.laws.results import Estimate
-from behavior_scaling.report.inputs import Origin, ReportError, Results
-from behavior_scaling.report.joint import Row
+from behavior_scaling.report.inputs import Origin, Results
+from behavior_scaling.report.joint import Row, typed
 from behavior_scaling.report.text import (
     FORECASTS,
     axis_title,
@@ -22,7 +20,6 @@ from behavior_scaling.report.text import (
     short_metric,
 )
 
-T = TypeVar("T")
 FILE = "laws/prediction.json"
 NONE = "no prediction was committed"
 NOT_RUN = "the predicted budget has not been run"
@@ -94,27 +91,12 @@ class Lift:
 
 def predictions(results: Results) -> tuple[Predicted, ...]:
     """Every axis of every predicted budget; ReportError where the file is not what laws writes."""
-    return tuple(
-        _parsed(_predicted, raw, Origin(f"{results.place}{FILE}", f"prediction[{index}]"))
-        for index, raw in enumerate(results.predictions)
-    )
+    return typed(results.predictions, "prediction", _predicted, f"{results.place}{FILE}")
 
 
 def lifts(results: Results) -> tuple[Lift, ...]:
     """Every forecast of a lift; ReportError where the file is not what laws writes."""
-    return tuple(
-        _parsed(_lift, raw, Origin(f"{results.place}{FILE}", f"lift[{index}]"))
-        for index, raw in enumerate(results.lifts)
-    )
-
-
-def _parsed(parse: Callable[[Row, Origin], T], raw: Row, origin: Origin) -> T:
-    try:
-        return parse(raw, origin)
-    except (TypeError, KeyError) as error:
-        raise ReportError(
-            f"{origin.file}: {origin.key} is not what laws writes: {error!r}; run the fit again"
-        ) from error
+    return typed(results.lifts, "lift", _lift, f"{results.place}{FILE}")
 
 
 def _predicted(raw: Row, origin: Origin) -> Predicted:

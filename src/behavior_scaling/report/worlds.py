@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 from behavior_scaling.laws.results import Estimate
-from behavior_scaling.report.joint import Origin, ReportError, Row
+from behavior_scaling.report.joint import Origin, Row, typed
 
-T = TypeVar("T")
 FILE = "laws/worlds.json"
 NONE = "This study has no parts in worlds of known entropy."
 EXPONENTS = {  # of laws/worlds_across.py: words
@@ -83,32 +81,18 @@ class Repetition:
 
 def world_laws(rows: Sequence[Row], place: str = "") -> tuple[WorldLaw, ...]:
     """The list 'worlds', in ascending entropy."""
-    found = _typed(rows, "worlds", place, _world)
+    found = typed(rows, "worlds", _world, f"{place}{FILE}")
     return tuple(sorted(found, key=lambda one: (one.entropy, -one.unique)))
 
 
 def across_worlds(rows: Sequence[Row], place: str = "") -> tuple[Across, ...]:
     """The list 'across'."""
-    return _typed(rows, "across", place, _across)
+    return typed(rows, "across", _across, f"{place}{FILE}")
 
 
 def repeated_data(rows: Sequence[Row], place: str = "") -> tuple[Repetition, ...]:
     """The list 'repetition'."""
-    return _typed(rows, "repetition", place, _repetition)
-
-
-def _typed(
-    rows: Sequence[Row], key: str, place: str, parse: Callable[[Row, Origin], T]
-) -> tuple[T, ...]:
-    found = []
-    for index, raw in enumerate(rows):
-        try:
-            found.append(parse(raw, Origin(f"{place}{FILE}", f"{key}[{index}]")))
-        except (TypeError, KeyError) as error:
-            raise ReportError(
-                f"{place}{FILE}: {key}[{index}] is not what laws writes: {error!r}; fit it again"
-            ) from error
-    return tuple(found)
+    return typed(rows, "repetition", _repetition, f"{place}{FILE}")
 
 
 def _world(raw: Row, origin: Origin) -> WorldLaw:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterable
 from typing import Any
 
 from behavior_scaling.config import Study, with_keys
@@ -38,6 +39,18 @@ def _family(study: Study, depth: int) -> EmbedderConfig:
 def _at(study: Study, point: BasePoint) -> Shape:
     family = _family(study, point.depth)
     return realise(family, study.contextualizer, point.parameters, point.share)
+
+
+def joined(
+    parts: Iterable[tuple[list[Cell], list[LeftOut]]],
+) -> tuple[list[Cell], list[LeftOut]]:
+    """Cells and what is left out, of several series in order."""
+    cells: list[Cell] = []
+    left: list[LeftOut] = []
+    for more, omitted in parts:
+        cells += more
+        left += omitted
+    return cells, left
 
 
 def allocation(study: Study, maker: CellMaker) -> tuple[list[Cell], list[LeftOut]]:
@@ -72,14 +85,8 @@ def allocation(study: Study, maker: CellMaker) -> tuple[list[Cell], list[LeftOut
 
 def share(study: Study, maker: CellMaker) -> tuple[list[Cell], list[LeftOut]]:
     """Embedder share at constant D/N, and in a second arm at the optimum's D/N."""
-    cells: list[Cell] = []
-    left: list[LeftOut] = []
-    for arm, axis in (("", study.axes.share), (AT_OPTIMUM, study.axes.share_at_optimum)):
-        if axis is not None:
-            more, omitted = _shares(study, maker, axis, arm)
-            cells += more
-            left += omitted
-    return cells, left
+    series = (("", study.axes.share), (AT_OPTIMUM, study.axes.share_at_optimum))
+    return joined(_shares(study, maker, axis, arm) for arm, axis in series if axis is not None)
 
 
 def _shares(
@@ -138,14 +145,8 @@ def _shares(
 
 def batch(study: Study, maker: CellMaker) -> tuple[list[Cell], list[LeftOut]]:
     """Sequences a step; the candidate set is fixed (clean) or grows with B (as_paper)."""
-    cells: list[Cell] = []
-    left: list[LeftOut] = []
-    for form, axis in (("clean", study.axes.batch), ("as_paper", study.axes.batch_as_paper)):
-        if axis is not None:
-            more, omitted = _batches(study, maker, axis, form)
-            cells += more
-            left += omitted
-    return cells, left
+    series = (("clean", study.axes.batch), ("as_paper", study.axes.batch_as_paper))
+    return joined(_batches(study, maker, axis, form) for form, axis in series if axis is not None)
 
 
 def _batches(

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from behavior_scaling.config import Study
-from behavior_scaling.sweep.axes import AXES
+from behavior_scaling.sweep.axes import AXES, joined
 from behavior_scaling.sweep.cells import Cell, CellMaker, LeftOut, unique
 from behavior_scaling.sweep.execution import execution_of
 from behavior_scaling.sweep.seconds import run_seconds
@@ -62,12 +62,7 @@ class Plan:
 def make_plan(study: Study, n_items: int) -> Plan:
     """All cells and bundles of a study over a catalogue of n_items."""
     maker = CellMaker(study, n_items)
-    cells: list[Cell] = []
-    left: list[LeftOut] = []
-    for axis in AXES.values():
-        more, omitted = axis(study, maker)
-        cells += more
-        left += omitted
+    cells, left = joined(axis(study, maker) for axis in AXES.values())
     return Plan(tuple(cells), tuple(left), _bundle(study, n_items, list(unique(cells))))
 
 
