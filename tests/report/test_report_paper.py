@@ -107,6 +107,29 @@ def test_a_missing_placeholder_is_named(
     assert not out.exists()
 
 
+INCLUDE = '{% include "discussion/" ~ study.name ~ ".md" ignore missing %}'
+
+
+def test_a_study_s_discussion_is_set_where_there_is_one(finished: Path, tmp_path: Path) -> None:
+    template = write(tmp_path, f"before\n{INCLUDE}\nafter")
+    assert render(finished, template) == "before\nafter"
+    (tmp_path / "discussion").mkdir()
+    discussion = tmp_path / "discussion" / "quick.md"
+    discussion.write_text('{% if has("runs.total") %}\nruns: {{ runs.total }}\n{% endif %}\n')
+    total = json.loads((finished / "numbers.json").read_text())["numbers"]["runs.total"]["text"]
+    assert render(finished, template) == f"before\nruns: {total}\n\nafter".replace("\n\n", "\n")
+    discussion.write_text("one\n{{ runs.totl }}\n")
+    with pytest.raises(ReportError, match=r"quick\.md, line 2: placeholder \{\{ runs\.totl \}\}"):
+        render(finished, template)
+    discussion.write_text("one\n\n{{ runs.total\n")
+    with pytest.raises(ReportError, match=r"quick\.md, line \d"):
+        render(finished, template)
+
+
+def test_the_shipped_template_takes_a_study_s_discussion() -> None:
+    assert INCLUDE in TEMPLATE.read_text()
+
+
 def test_numbers_are_printed_as_they_are(finished: Path, tmp_path: Path) -> None:
     text = render(finished, write(tmp_path, "{{ allocation.loss }}"))
     assert text.startswith("N\\* at 10¹⁰: ")

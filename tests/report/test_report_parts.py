@@ -17,6 +17,7 @@ from behavior_scaling.report.claims import judge, ours_text
 from behavior_scaling.report.claims_file import load_claims
 from behavior_scaling.report.inputs import ReportError, Results, load_results
 from behavior_scaling.report.numbers_laws import summary_numbers
+from behavior_scaling.report.numbers_parts import part_numbers
 from behavior_scaling.report.tables import make_tables
 from behavior_scaling.report.worlds import NONE, across_worlds, repeated_data, world_laws
 
@@ -128,6 +129,28 @@ def test_tables_and_numbers_say_what_data_they_are_of(whole: Path) -> None:
     negatives = summary_numbers(load(whole))["negatives.loss"]
     assert negatives["text"].endswith("(on git-activity)")
     assert negatives["file"] == "../tiny-git/laws/negatives.json"
+
+
+def test_every_part_has_its_own_numbers(whole: Path) -> None:
+    results = load(whole)
+    numbers = part_numbers(results)
+
+    assert {key.split(".")[1] for key in numbers} == {"tiny_world", "tiny_git"}
+    assert numbers["parts.tiny_git.share.loss"]["text"].startswith("s* at 3×10¹⁰: ")
+    assert numbers["parts.tiny_git.share.loss"]["file"] == "../tiny-git/laws/share.json"
+    own = part_numbers(dataclasses.replace(results, study="tiny"))
+    assert {key.split(".")[1] for key in own} == {"world", "git"}
+    assert part_numbers(dataclasses.replace(results, parts=())) == {}
+
+
+def test_worlds_have_numbers_of_what_was_planted(worlds: Path) -> None:
+    numbers = part_numbers(load(worlds))
+
+    assert numbers["worlds.study_3_9.entropy"]["text"] == "3.900"
+    assert numbers["worlds.study_3_9.known"]["value"] == pytest.approx(0.161, abs=1e-3)  # .322 in N and in D
+    assert numbers["worlds.across.known"]["value"] == pytest.approx(-0.01, abs=2e-4)
+    assert numbers["worlds.repeated.worth"]["value"] == pytest.approx(6.0, rel=0.05)
+    assert len(numbers["worlds.study_3_9.gaps"]["value"]) == 3
 
 
 def test_claims_of_a_parts_axis_say_whose_value_it_is(whole: Path) -> None:

@@ -138,6 +138,7 @@ rule paper:
     input:
         template="paper/paper.md",
         look="paper/paper.typ",
+        discussion=[file for file in [f"paper/discussion/{STUDY.name}.md"] if Path(file).is_file()],
         numbers=rules.numbers.output,
         claims=rules.claims.output,
         tables=rules.tables.output,

@@ -24,6 +24,7 @@ from behavior_scaling.report.numbers_laws import (
     fit_numbers,
     summary_numbers,
 )
+from behavior_scaling.report.numbers_parts import part_numbers
 from behavior_scaling.report.numbers_prediction import prediction_numbers
 from behavior_scaling.report.numbers_settings import (
     cost_numbers,
@@ -73,7 +74,7 @@ def collect(results: Results, floors_file: str) -> Numbers:
     numbers: Numbers = {}
     for part in (
         _study, _runs, _best, fit_numbers, summary_numbers, agreement_numbers, claim_numbers,
-        joint_numbers, prediction_numbers,
+        joint_numbers, part_numbers, prediction_numbers,
     ):  # fmt: skip
         numbers |= part(results)
     return numbers | _floors(results, floors_file)

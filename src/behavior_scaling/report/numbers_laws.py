@@ -50,23 +50,10 @@ def summary_numbers(results: Results) -> Numbers:
     """For each axis and headline metric one line over arms and budgets."""
     entries: Numbers = {}
     for axis in AXES:
+        own = results.for_axis(axis)
         for name, metric in HEADLINE.items():
-            parts, values = [], []
-            origin = Origin(f"laws/{axis}.json", "fits")
-            own = results.for_axis(axis)
-            for arm in own.arms(axis):
-                found = own.find(axis, metric, arm)
-                words = f"{ARM_TITLES.get(arm, arm)}: " if arm else ""
-                if found is None:
-                    parts.append(f"{words}nothing was fitted")
-                    continue
-                origin = found.origin
-                unit = "share" if axis == "share" else ""
-                curves = found.fit.curves
-                values += [curve.optimum.value for curve in curves]
-                texts = [f"{flops(c.budget)}: {estimate_text(c.optimum, unit)}" for c in curves]
-                parts.append(f"{words}{optimum_symbol(axis, arm)} at " + "; ".join(texts))
-            text = ". ".join(parts) or "this axis was not run"
+            text, values, origin = axis_line(own, axis, metric)
+            text = text or "this axis was not run"
             text += f" (on {own.source})" if own is not results else ""
             entries[f"{axis}.{name}"] = entry(values, text, origin.file, origin.key)
     exponent = results.for_axis("allocation").find("allocation", LOSS)
@@ -78,6 +65,25 @@ def summary_numbers(results: Results) -> Numbers:
             value.value if value else None, text, "laws/allocation.json", key
         )
     return entries
+
+
+def axis_line(own: Results, axis: str, metric: str) -> tuple[str, list[float | None], Origin]:
+    """An axis in a line, its optima as values, and where they stand; '' where it was not run."""
+    parts, values = [], []
+    origin = Origin(f"{own.place}laws/{axis}.json", "fits")
+    for arm in own.arms(axis):
+        found = own.find(axis, metric, arm)
+        words = f"{ARM_TITLES.get(arm, arm)}: " if arm else ""
+        if found is None:
+            parts.append(f"{words}nothing was fitted")
+            continue
+        origin = found.origin
+        unit = "share" if axis == "share" else ""
+        curves = found.fit.curves
+        values += [curve.optimum.value for curve in curves]
+        texts = [f"{flops(c.budget)}: {estimate_text(c.optimum, unit)}" for c in curves]
+        parts.append(f"{words}{optimum_symbol(axis, arm)} at " + "; ".join(texts))
+    return ". ".join(parts), values, origin
 
 
 def agreement_numbers(results: Results) -> Numbers:

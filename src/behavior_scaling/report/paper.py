@@ -4,7 +4,8 @@ Choices: a placeholder without a number is an error that names it, so no number 
 and none is lost; a section that a study has nothing for stands under `{% if has("key") %}`, which
 is true where the number, table or figure of that name says something; pandoc turns Markdown into
 typst, and typst, without a date and without the machine's fonts, gives the same bytes every time;
-the page's look stands in a .typ file beside the template.
+the page's look stands in a .typ file beside the template; a template can include others that lie
+below its folder, such as the discussion of one study.
 """
 
 from __future__ import annotations
@@ -89,29 +90,37 @@ def render(results_dir: Path, template: Path) -> str:
     """The template's Markdown with every placeholder filled.
 
     Raises:
-        ReportError: naming the placeholder and the line of the template.
+        ReportError: naming the placeholder, the file and its line.
     """
     texts = _texts(load_numbers(_existing(results_dir / "numbers.json", "numbers")), results_dir)
     environment = jinja2.Environment(  # noqa: S701 (Markdown: HTML escapes would be printed)
-        undefined=jinja2.StrictUndefined, keep_trailing_newline=True, trim_blocks=True
+        loader=jinja2.FileSystemLoader(template.parent),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
     )
     names = {key.split(".")[0] for key in texts}
     scope = Scope(texts)
     given = {name: getattr(scope, name) for name in names}
     try:
-        return environment.from_string(template.read_text()).render(
+        return environment.get_template(template.name).render(
             given, has=lambda key: texts.get(key, "") not in NOTHING
         )
     except (ReportError, jinja2.TemplateError) as error:
-        raise ReportError(f"{template}, line {_line(error)}: {error}") from error
+        file, line = _place(error, template)
+        raise ReportError(f"{file}, line {line}: {error}") from error
 
 
-def _line(error: Exception) -> int:
-    """The template's line that an error comes from."""
+def _place(error: Exception, template: Path) -> tuple[str, int]:
+    """File and line that an error comes from: of the template, or of what it includes."""
     if isinstance(error, jinja2.TemplateSyntaxError):
-        return error.lineno
-    frames = traceback.extract_tb(error.__traceback__)
-    return next((f.lineno or 0 for f in reversed(frames) if f.filename == "<template>"), 0)
+        return error.filename or str(template), error.lineno
+    folder = template.parent.resolve()
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        file = Path(frame.filename)
+        if file.suffix == ".md" and folder in file.resolve().parents:
+            return frame.filename, frame.lineno or 0
+    return str(template), 0
 
 
 def _texts(numbers: Numbers, results_dir: Path) -> dict[str, str]:
