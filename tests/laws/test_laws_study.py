@@ -389,3 +389,40 @@ def test_surface_backtest_and_processes(planted: Planted) -> None:
     assert one == two
     assert [row["metric"] for row in one["surface"]["surface"]] == metrics
     assert {row["metric"] for row in one["backtest"]["backtest"]} == set(metrics)
+
+
+def test_a_raw_loss_that_is_the_restored_one_gets_the_same_surface_once(
+    planted: Planted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs, _ = planted()
+    raw = "validation/raw/all/cross_entropy"
+    runs = only(runs[runs["axis"] == "allocation"]).assign(**{raw: lambda table: table[LOSS]})
+    fitted: list[str] = []
+    laws_of = study._laws
+    monkeypatch.setattr(
+        study, "_laws", lambda work, name: fitted.append(name) or laws_of(work, name)
+    )
+
+    both = fit_study(runs, None, resamples=20)
+    assert fitted == [LOSS]
+    alone = fit_study(runs, None, resamples=20, only=(raw,))
+    assert fitted == [LOSS, raw]
+    for law, key in (("allocation", "fits"), ("compute", "fits"), ("surface", "surface"),
+                     ("backtest", "backtest")):  # fmt: skip
+        assert [row["metric"] for row in both[law][key]][:1] == [LOSS]
+        assert [row for row in both[law][key] if row["metric"] == raw] == alone[law][key]
+
+    runs.loc[3, raw] += 1e-9
+    fit_study(runs, None, resamples=20)
+    assert fitted[2:] == [LOSS, raw]
+
+
+def test_only_the_metrics_asked_for_are_fitted(planted: Planted) -> None:
+    runs, _ = planted()
+    runs = runs[runs["axis"] == "share"]
+    laws = fit_study(runs, None, resamples=20, only=(LOSS,))
+    whole = fit_study(runs, None, resamples=20)
+    assert {fit["metric"] for fit in laws["share"]["fits"]} == {LOSS}
+    assert pick(laws, "share") == pick(whole, "share")
+    assert laws["agreement"]["choice_cost"] == []
+    assert whole["agreement"]["choice_cost"]

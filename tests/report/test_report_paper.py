@@ -15,6 +15,7 @@ from behavior_scaling.report.tables import make_tables
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE, QUICK = ROOT / "paper" / "paper.md", ROOT / "config" / "quick.yaml"
+DISCUSSIONS = sorted((ROOT / "paper" / "discussion").glob("*.md"))
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +45,12 @@ def test_the_shipped_template_types_no_result_by_hand(finished: Path) -> None:
     assert "{{" not in render(finished, TEMPLATE)
 
 
-def test_the_template_states_only_numbers_of_definitions(finished: Path) -> None:
+@pytest.mark.parametrize("template", [TEMPLATE, *DISCUSSIONS], ids=lambda file: file.name)
+def test_the_template_states_only_numbers_of_definitions(template: Path) -> None:
     stripped = (
         r"\{\{.*?\}\}", r"\{%.*?%\}", r"arXiv \d+\.\d+", r"width=\d+%", "@10", "10¹⁵", "10¹⁹",
     )  # fmt: skip
-    source = re.sub("|".join(stripped), "", TEMPLATE.read_text())
+    source = re.sub("|".join(stripped), "", template.read_text())
     known = {"0", "1", "2", "4", "6", "8", "10", "11", "16", "24", "32", "20", "90", "95"}
     assert set(re.findall(r"\d+(?:\.\d+)?", source)) <= known
 

@@ -147,7 +147,9 @@ def test_worlds_have_numbers_of_what_was_planted(worlds: Path) -> None:
     numbers = part_numbers(load(worlds))
 
     assert numbers["worlds.study_3_9.entropy"]["text"] == "3.900"
-    assert numbers["worlds.study_3_9.known"]["value"] == pytest.approx(0.161, abs=1e-3)  # .322 in N and in D
+    assert numbers["worlds.study_3_9.known"]["value"] == pytest.approx(
+        0.161, abs=1e-3
+    )  # .322 in N and in D
     assert numbers["worlds.across.known"]["value"] == pytest.approx(-0.01, abs=2e-4)
     assert numbers["worlds.repeated.worth"]["value"] == pytest.approx(6.0, rel=0.05)
     assert len(numbers["worlds.study_3_9.gaps"]["value"]) == 3

@@ -1,7 +1,8 @@
 """Studies made of parts: which they are, what the report reads of them, laws over worlds.
 
 Choices: a shipped part is collected and fitted by one process on one core, because parts run beside
-one another and beside the study itself; everything that the report needs to find them stands in one
+one another and beside the study itself, and of a world the loss alone, since nothing else is read
+of it (its own study fits all); everything that the report needs to find them stands in one
 small file, so that it reads no study file.
 """
 
@@ -42,6 +43,7 @@ def part(args: Namespace) -> int:
     """Collect a shipped study's records and fit its laws, in one process."""
     from behavior_scaling.commands.report import fit
     from behavior_scaling.commands.runs import collect
+    from behavior_scaling.laws.floors import LOSS
 
     study = load_study(args.config).model_copy(update={"runs": "archive"})
     place = Layout(args.results, study)
@@ -50,7 +52,7 @@ def part(args: Namespace) -> int:
     collect(Namespace(**where, **tables, out=place.runs, data=None, store=None))
     scored = place.prediction if place.prediction.is_file() else None
     laws = Namespace(**tables, runs=place.runs, prediction=scored, out=place.folder / "laws")
-    return fit(laws, workers=1)
+    return fit(laws, workers=1, only=(LOSS,) if study.data.is_world else None)
 
 
 def worlds(args: Namespace) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Collection
 
 import pandas as pd
 
@@ -11,8 +12,8 @@ from behavior_scaling.files import read_json
 WORKERS = 2  # processes that share a study's metrics, or its figures
 
 
-def fit(args: Namespace, workers: int = WORKERS) -> int:
-    """Fit every law of the study and write one JSON file each."""
+def fit(args: Namespace, workers: int = WORKERS, only: Collection[str] | None = None) -> int:
+    """Fit every law of the study, or of some metrics, and write one JSON file each."""
     from behavior_scaling.laws.study import fit_study
     from behavior_scaling.laws.write import write_laws
 
@@ -30,6 +31,7 @@ def fit(args: Namespace, workers: int = WORKERS) -> int:
         probes=probes,
         prediction=prediction,
         workers=workers,
+        only=only,
     )
     write_laws(laws, args.out)
     return 0

@@ -3,7 +3,8 @@
 Choices: one AxisFit per axis, arm and headline metric whose column exists, and one joint surface
 per metric; session starts are fitted only where the slice is large enough; users are drawn once,
 for every law together. Metrics do not touch one another, so that several processes may share them
-without a change in any number.
+without a change in any number. Where the raw loss is the restored one in every run (with corrected
+candidates it is), its laws are the same and are not fitted again.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ def fit_study(
     seed: int = 0,
     resamples: int = 400,
     workers: int = 1,
+    only: Collection[str] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Fit every law of a study.
 
@@ -80,6 +82,7 @@ def fit_study(
         resamples: noise redraws, redrawn users and cell resamples behind an interval.
         workers: processes that share the metrics; numbers do not depend on it. More than one asks
             for an importable main module (Python's rule for spawned processes).
+        only: the metrics to fit; None: all.
 
     Returns:
         {'allocation' | 'share' | 'batch' | 'negatives' | 'compute': {'axis', 'fits'},
@@ -94,13 +97,18 @@ def fit_study(
     check_runs(runs)
     if prediction is not None:
         check_prediction(prediction, runs)
-    metrics, rankings = headline_metrics(runs), ranking_metrics(runs)
+    metrics, rankings = (
+        [name for name in names if only is None or name in only]
+        for names in (headline_metrics(runs), ranking_metrics(runs))
+    )
     predicted = () if prediction is None else tuple(prediction["metrics"])
     runs = _without_metrics(runs, {*metrics, *rankings, *LOSSES, *predicted})
     found = groups(runs)
     drawn = None if users is None else draw_users(users, seed=seed, resamples=resamples)
     work = _Work(runs, tuple(found), floors, drawn, prediction, seed, resamples)
-    done = list(_shared(work, metrics, workers))
+    again = _same_loss(runs, metrics)
+    done = list(_shared(work, [name for name in metrics if name not in again], workers))
+    done[1:1] = [done[0].renamed(name) for name in again]
     fits = [fit for part in done for fit in part.fits]
     by_axis = {axis: [fit for fit in fits if fit.axis == axis] for axis in (*AXES, "compute")}
     costs = study_choice_costs(
@@ -167,6 +175,25 @@ class _Laws:
     backtest: list[dict[str, Any]]
     prediction: list[dict[str, Any]]
     lift: list[dict[str, Any]]
+
+    def renamed(self, metric: str) -> _Laws:
+        """The same laws of a metric with the same values."""
+
+        def named(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+            return [row | {"metric": metric} for row in rows]
+
+        return _Laws(
+            tuple(replace(fit, metric=metric) for fit in self.fits),
+            *(named(rows) for rows in (self.surface, self.backtest, self.prediction, self.lift)),
+        )
+
+
+def _same_loss(runs: pd.DataFrame, metrics: Sequence[str]) -> list[str]:
+    """The raw loss, if it is asked for beside the restored one and equals it in every run."""
+    if tuple(metrics[:2]) != HEADLINE[:2]:
+        return []
+    restored, raw = (metric_values(runs, name) for name in HEADLINE[:2])
+    return [HEADLINE[1]] if np.array_equal(restored, raw, equal_nan=True) else []
 
 
 def _shared(work: _Work, metrics: Sequence[str], workers: int) -> Iterable[_Laws]:
