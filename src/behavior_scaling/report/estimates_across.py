@@ -10,39 +10,33 @@ entropy (laws/worlds_across.py).
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from behavior_scaling.laws.results import Estimate
 from behavior_scaling.report.claims_file import Ours
 from behavior_scaling.report.found import Found, span_of
 from behavior_scaling.report.inputs import Origin, Results
-from behavior_scaling.report.joint import ReportError
+from behavior_scaling.report.prediction import lifts
+from behavior_scaling.report.worlds import across_worlds
 
 FORECASTS = ("surface", "power_law")  # which answers, if both do
-LIFT, WORLDS = "laws/prediction.json", "laws/worlds.json"
 
 
 def find_lift(results: Results, ours: Ours) -> Found:
     """Relative error of the committed forecast of the last doubling; `reason` where none was."""
-    rows = [
-        (index, row)
-        for index, row in enumerate(results.lifts)
-        if row["metric"] == ours.metric and row["kind"] == "doubling"
-        and row["ahead"] and not row["hindsight"]
-    ]  # fmt: skip
-    if not rows:
+    asked = [
+        one
+        for one in lifts(results)
+        if (one.metric, one.kind) == (ours.metric, "doubling") and one.ahead and not one.hindsight
+    ]
+    if not asked:
         return Found(None, None, reason="no prediction was committed before a budget was run")
-    last = min(row["doublings"] for _, row in rows)
-    rows = [(index, row) for index, row in rows if row["doublings"] == last]
-    rows.sort(key=lambda pair: FORECASTS.index(pair[1]["forecast"]))
-    known = [pair for pair in rows if pair[1]["error"] is not None] or rows
-    index, row = known[0]
-    try:
-        error = relative_error(Estimate(**row["predicted"]), Estimate(**row["measured"]))
-        budgets = span_of([float(row["from"]), float(row["to"])])
-    except (TypeError, KeyError) as problem:
-        raise ReportError(f"{LIFT}: lift[{index}] is not what laws writes: {problem!r}") from None
-    return Found(error, budgets, origin=Origin(f"{results.place}{LIFT}", f"lift[{index}].error"))
+    last = min(one.doublings for one in asked)
+    asked = [one for one in asked if one.doublings == last]
+    asked.sort(key=lambda one: FORECASTS.index(one.forecast))
+    one = next((one for one in asked if one.error is not None), asked[0])
+    error = relative_error(one.predicted, one.measured)
+    place = Origin(one.origin.file, f"{one.origin.key}.error")
+    return Found(error, span_of([one.start, one.end]), origin=place)
 
 
 def relative_error(said: Estimate, found: Estimate) -> Estimate:
@@ -66,12 +60,11 @@ def relative_error(said: Estimate, found: Estimate) -> Estimate:
 
 def find_across(results: Results, ours: Ours) -> Found:
     """The slope of an exponent over the worlds' entropy; `reason` where no worlds were run."""
-    rows: list[tuple[int, dict[str, Any]]] = [
-        (index, row) for index, row in enumerate(results.across) if row["of"] == ours.worlds
-    ]
-    if not rows:
+    trend = next(
+        (one for one in across_worlds(results.across, results.place) if one.of == ours.worlds), None
+    )
+    if trend is None:
         return Found(None, None, reason="this study has no parts in worlds of known entropy")
-    index, row = rows[0]
-    place = Origin(f"{results.place}{WORLDS}", f"across[{index}].slope")
     budgets = span_of([budget for world in results.worlds for budget in world.budgets])
-    return Found(Estimate(**row["slope"]), budgets, origin=place)
+    place = Origin(trend.origin.file, f"{trend.origin.key}.slope")
+    return Found(trend.slope, budgets, origin=place)
