@@ -85,6 +85,19 @@ def test_tables_hold_every_forecast_with_its_origin(results_dir: Path) -> None:
         assert {"epochs_min", "epochs_max", "file", "key"} <= set(frame.columns)
 
 
+def test_the_words_are_of_loss_and_recall_alone(results_dir: Path) -> None:
+    path = results_dir / "laws" / "prediction.json"
+    body = json.loads(path.read_text())
+    rest = {"metric": "validation/raw/all/cross_entropy"}
+    for name in ("prediction", "lift"):
+        body[name] += [row | rest for row in body[name] if row["metric"].endswith("cross_entropy")]
+    path.write_text(json.dumps(body))
+    for rows, text in prediction_tables(load_results(results_dir)).values():
+        assert rest["metric"] in set(rows["metric"])
+        assert not text.apply(lambda column: column.str.contains("raw loss")).any(axis=None)
+        assert text.iloc[:, 0].str.startswith(("loss", "recall@10")).all()
+
+
 def test_numbers_leave_hindsight_out(results_dir: Path) -> None:
     results = load_results(results_dir, results_dir / "floors.json")
     numbers = prediction_numbers(results)

@@ -1,7 +1,8 @@
 """Tables of the committed prediction: cells and optima by forecast, and what more compute brings.
 
 Choices: a forecast of a lift stands beside the measured one with its relative error, because the
-article's claim is about that error; steps that the fit had seen say so.
+article's claim is about that error; steps that the fit had seen say so. The CSVs hold every metric,
+the words the loss and recall@10: a table of sixty lines is not read.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 import pandas as pd
 
 from behavior_scaling.report.inputs import Results
+from behavior_scaling.report.number import HEADLINE
 from behavior_scaling.report.prediction import (
     NAMES,
     NOT_RUN,
     OF,
+    Lift,
     Predicted,
     lift_title,
     lifts,
@@ -49,7 +52,8 @@ def _prediction_table(results: Results) -> Table:
             rows.append(base | line)
         if not one.scores:
             rows.append(base | {"of": "cells", "key": one.origin.key})
-        words += _prediction_words(one, span)
+        if one.metric in HEADLINE.values():
+            words += _prediction_words(one, span)
     columns = ["metric", "axis", "arm", "budget", "hindsight", "made", "same_runs", "trained_on",
                "surface", "of", "forecast", "cells", *SCORED, "noise",
                *(f"predicted_{end}" for end in ENDS), *(f"found_{end}" for end in ENDS), "agrees",
@@ -93,23 +97,26 @@ def _lift_table(results: Results) -> Table:
                      "ahead", "forecast", "error", "within", "agrees")}  # fmt: skip
         row |= flat("predicted", one.predicted) | flat("measured", one.measured) | epochs
         rows.append(row | {"file": one.origin.file, "key": one.origin.key})
-        words.append(
-            {
-                "lift of": lift_title(one),
-                "forecast": NAMES[one.forecast],
-                "predicted": estimate_text(one.predicted),
-                "measured": estimate_text(one.measured),
-                "error": "–" if one.error is None else percent(one.error),
-                "within 5%": _yes(one.within),
-                "seen before": "no" if one.ahead else "yes",
-                "epochs": span,
-            }
-        )
+        if one.metric in HEADLINE.values():
+            words.append(_lift_words(one, span))
     columns = ["metric", "held_out", "hindsight", "kind", "start", "end", "doublings", "ahead",
                "forecast", *(f"predicted_{end}" for end in ENDS),
                *(f"measured_{end}" for end in ENDS), "error", "within", "agrees", "epochs_min",
                "epochs_max", "file", "key"]  # fmt: skip
     return pd.DataFrame(rows, columns=columns), pd.DataFrame(words)
+
+
+def _lift_words(one: Lift, span: str) -> Row:
+    return {
+        "lift of": lift_title(one),
+        "forecast": NAMES[one.forecast],
+        "predicted": estimate_text(one.predicted),
+        "measured": estimate_text(one.measured),
+        "error": "–" if one.error is None else percent(one.error),
+        "within 5%": _yes(one.within),
+        "seen before": "no" if one.ahead else "yes",
+        "epochs": span,
+    }
 
 
 def _yes(value: bool | None) -> str:
