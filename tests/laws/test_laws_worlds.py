@@ -7,10 +7,12 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
 from behavior_scaling.laws.arrays import LawsError
+from behavior_scaling.laws.floors import LOSS
 from behavior_scaling.laws.worlds import World, fit_worlds
 from behavior_scaling.laws.worlds_across import falling
 from behavior_scaling.laws.write import write_laws
@@ -183,6 +185,14 @@ def test_what_is_said_can_be_written_and_comes_out_the_same(tmp_path: Path) -> N
 
     assert (tmp_path / "one.json").read_bytes() == (tmp_path / "two.json").read_bytes()
     assert json.loads((tmp_path / "one.json").read_text())["worlds"][0]["notes"]
+
+
+def test_runs_that_are_missing_change_nothing() -> None:
+    table = runs(3.9)
+    gone = table.assign(id=table["id"] + "b", seed=1, outcome="missing")
+    gone[["unique_positions", "epochs", "positions", LOSS]] = np.nan
+
+    assert fit_worlds([world(3.9, pd.concat([table, gone]))]) == fit_worlds([world(3.9, table)])
 
 
 def test_a_world_without_finished_runs_says_so() -> None:

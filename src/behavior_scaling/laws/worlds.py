@@ -61,8 +61,9 @@ class World:
 
     @property
     def unique(self) -> int:
-        """U: unique training positions."""
-        return int(numbers(self.runs, "unique_positions").max())
+        """U: unique training positions; 0 where no run says."""
+        known = numbers(self.runs, "unique_positions")
+        return int(np.max(known[np.isfinite(known)], initial=0))  # a run not done has none
 
     @property
     def oracle(self) -> dict[str, float]:
