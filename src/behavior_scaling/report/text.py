@@ -21,7 +21,7 @@ ARM_TITLES = {
     "uniform": "uniform added",
     "popular": "popular only",
     "full": "full softmax",
-    "optimum": "at the optimum's D/N",
+    "optimum": "at optimal D/N",
 }
 
 FLOORS = {
