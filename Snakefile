@@ -81,6 +81,7 @@ localrules:
     fetch,
     card,
     draw,
+    draw_others,
     tables,
     claims,
     numbers,

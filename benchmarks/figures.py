@@ -26,6 +26,7 @@ from typing import Any
 from figures_planted import plant
 
 from behavior_scaling.config import load_parts, load_study
+from behavior_scaling.report.names import FIGURES
 
 ROOT = Path(__file__).parents[1]
 READ = ("Snakefile", "workflow", "config", "paper", "envs", "profiles")  # by Snakemake
@@ -76,7 +77,7 @@ def steps(config: Path, name: str, parts: list[Path], results: Path) -> dict[str
         "collect": ("collect", *collect),
         "fit": ("fit", f"--runs={runs}", *tables, floors, f"--out={folder}/laws"),
         **{f"part {file.stem}": ("part", f"--config={file.resolve()}") for file in parts},
-        "figures": ("figures", shown, floors),
+        "figures": ("figure", *FIGURES, shown, floors),
         "tables": ("tables", shown, floors),
         "claims": ("claims", shown),
         "numbers": ("numbers", study, shown, floors),

@@ -147,6 +147,10 @@ def _parser() -> argparse.ArgumentParser:
     path(sub, "--probes", "probes that `collect` wrote: critical batch in three ways", False)
     path(sub, "--prediction", "file that `predict` wrote before the runs: it is scored", False)
     path(sub, "--out", "folder for one JSON file a law", False)
+    sub.add_argument(
+        "--workers", type=int, default=1, metavar="N",
+        help="processes that share a study's metrics (default 1); no number depends on it",
+    )  # fmt: skip
     _table_options(sub)
     sub = step("propose", "propose", "print the YAML lines that results suggest for a study")
     config(sub)
@@ -174,11 +178,8 @@ def _parser() -> argparse.ArgumentParser:
     results(sub)
     path(sub, "--parts", "file that `parts` wrote")
     path(sub, "--out", "folder for worlds.json")
-    sub = step("figure", "report", "draw one figure (PDF, SVG, PNG) with its tidy CSV")
-    sub.add_argument("name", help="name of the figure")
-    path(sub, "--results", "folder of the study under results/")
-    path(sub, "--floors", "file that `floors` wrote")
-    sub = step("figures", "report", "draw every figure, as `figure` draws one")
+    sub = step("figure", "report", "draw figures (PDF, SVG, PNG), each with its tidy CSV")
+    sub.add_argument("names", nargs="+", metavar="NAME", help="name of a figure")
     path(sub, "--results", "folder of the study under results/")
     path(sub, "--floors", "file that `floors` wrote")
     sub = step("tables", "report", "write every table as CSV and Markdown")

@@ -20,6 +20,7 @@ import pytest
 from behavior_scaling.laws.calibration import calibration
 from behavior_scaling.laws.results import Agreement, AxisFit, CurveFit, Estimate
 from behavior_scaling.report.figures import make_figures
+from behavior_scaling.report.names import FIGURES
 
 from . import report_calibration, report_joint_laws, report_prediction
 
@@ -291,7 +292,7 @@ def shared_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def drawn(shared_results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Every figure of the synthetic study, drawn once."""
     out = tmp_path_factory.mktemp("figures")
-    make_figures(shared_results, shared_results / "floors.json", out)
+    make_figures(FIGURES, shared_results, shared_results / "floors.json", out)
     return out
 
 

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 STEPS = (
     "validate", "fetch", "prepare", "floors", "truth", "card", "sweep", "train", "collect",
     "status", "retry", "archive", "verify", "push", "pull", "predict", "fit", "propose", "parts",
-    "part", "worlds", "figure", "figures", "tables", "claims", "numbers", "paper", "compare",
+    "part", "worlds", "figure", "tables", "claims", "numbers", "paper", "compare",
     "promote", "schema",
 )  # fmt: skip
 

@@ -17,7 +17,8 @@ rule fit:
         "results/logs/fit.log",
     conda:
         "../../envs/analysis.yaml"
-    threads: 2
+    # Parts that are fitted beside it fill the other cores better than processes of its own.
+    threads: 1 if PARTS and STUDY.runs == "archive" else 2
     resources:
         mem_mb=doubling(8000),
         runtime=doubling(120),
@@ -28,10 +29,27 @@ rule fit:
     shell:
         "python -m behavior_scaling fit --runs {input.runs} --users {input.users}"
         " --probes {input.probes} --floors {input.floors} {params.score}"
-        " --out {params.folder} 2> {log}"
+        " --out {params.folder} --workers {threads} 2> {log}"
 
 
-# One job draws every figure: importing what draws takes longer than drawing one.
+# Two jobs draw the figures, half of them each: importing what draws takes longer than drawing one.
+def drawn(figures):
+    """What a half leaves: pictures that the report of Snakemake shows, and the other files."""
+    shown = [
+        report(
+            PLACE.folder / "figures" / f"{figure}.svg",
+            caption=f"../report/figures/{figure}.rst",
+            category="Figures",
+            labels={"figure": figure},
+        )
+        for figure in figures
+    ]
+    kinds = ["pdf", "png", "csv"]
+    return shown + expand(
+        PLACE.folder / "figures" / "{figure}.{kind}", figure=figures, kind=kinds
+    )
+
+
 rule draw:
     input:
         runs=PLACE.runs,
@@ -39,32 +57,31 @@ rule draw:
         laws=rules.fit.output,
         parts=OF_PARTS,
     output:
-        *(
-            report(
-                PLACE.folder / "figures" / f"{figure}.svg",
-                caption=f"../report/figures/{figure}.rst",
-                category="Figures",
-                labels={"figure": figure},
-            )
-            for figure in FIGURES
-        ),
-        expand(
-            PLACE.folder / "figures" / "{figure}.{kind}",
-            figure=FIGURES,
-            kind=["pdf", "png", "csv"],
-        ),
+        drawn(FIGURES[::2]),
     log:
         "results/logs/draw.log",
     conda:
         "../../envs/analysis.yaml"
-    threads: 2
     params:
+        figures=FIGURES[::2],
         results=PLACE.folder,
         floors=FLOORS,
         code=source_hash("report"),
     shell:
-        "python -m behavior_scaling figures --results {params.results} --floors {params.floors}"
-        " 2> {log}"
+        "python -m behavior_scaling figure {params.figures} --results {params.results}"
+        " --floors {params.floors} 2> {log}"
+
+
+use rule draw as draw_others with:
+    output:
+        drawn(FIGURES[1::2]),
+    log:
+        "results/logs/draw_others.log",
+    params:
+        figures=FIGURES[1::2],
+        results=PLACE.folder,
+        floors=FLOORS,
+        code=source_hash("report"),
 
 
 rule tables:

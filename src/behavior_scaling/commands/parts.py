@@ -51,8 +51,10 @@ def part(args: Namespace) -> int:
     where = {"config": args.config, "results": args.results, "archive": place.archive}
     collect(Namespace(**where, **tables, out=place.runs, data=None, store=None))
     scored = place.prediction if place.prediction.is_file() else None
-    laws = Namespace(**tables, runs=place.runs, prediction=scored, out=place.folder / "laws")
-    return fit(laws, workers=1, only=(LOSS,) if study.data.is_world else None)
+    laws = Namespace(
+        **tables, runs=place.runs, prediction=scored, out=place.folder / "laws", workers=1
+    )
+    return fit(laws, only=(LOSS,) if study.data.is_world else None)
 
 
 def worlds(args: Namespace) -> int:

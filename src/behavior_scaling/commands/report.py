@@ -9,10 +9,8 @@ import pandas as pd
 
 from behavior_scaling.files import read_json
 
-WORKERS = 2  # processes that share a study's metrics, or its figures
 
-
-def fit(args: Namespace, workers: int = WORKERS, only: Collection[str] | None = None) -> int:
+def fit(args: Namespace, only: Collection[str] | None = None) -> int:
     """Fit every law of the study, or of some metrics, and write one JSON file each."""
     from behavior_scaling.laws.study import fit_study
     from behavior_scaling.laws.write import write_laws
@@ -30,7 +28,7 @@ def fit(args: Namespace, workers: int = WORKERS, only: Collection[str] | None = 
         users=users,
         probes=probes,
         prediction=prediction,
-        workers=workers,
+        workers=args.workers,
         only=only,
     )
     write_laws(laws, args.out)
@@ -38,18 +36,10 @@ def fit(args: Namespace, workers: int = WORKERS, only: Collection[str] | None = 
 
 
 def figure(args: Namespace) -> int:
-    """Draw one figure with its CSV."""
-    from behavior_scaling.report.figures import make_figure
-
-    make_figure(args.name, args.results, args.floors, args.results / "figures")
-    return 0
-
-
-def figures(args: Namespace) -> int:
-    """Draw every figure: few processes, since importing takes longer than drawing one."""
+    """Draw figures, each with its CSV."""
     from behavior_scaling.report.figures import make_figures
 
-    make_figures(args.results, args.floors, args.results / "figures", WORKERS)
+    make_figures(args.names, args.results, args.floors, args.results / "figures")
     return 0
 
 

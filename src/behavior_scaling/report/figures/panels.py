@@ -83,6 +83,7 @@ def draw_optima(
     axes.set_ylabel(label)
     axes.set_xscale("log")
     axes.set_yscale("log")
+    budget_axis(axes, budgets)  # before any mark: one lone budget gives autoscaling no width
     shown = [(kind, metric) for kind in ("optimum", "joint optimum") for metric in METRIC_COLOURS]
     found = rows[_drawn(rows)]
     shown = [pair for pair in shown if _of(found, *pair).any()]
@@ -101,7 +102,6 @@ def draw_optima(
             label="_", zorder=3,
         )  # fmt: skip
         labels.append((float(own["y"].iloc[-1]), str(own["label"].iloc[-1]), colour))
-    budget_axis(axes, budgets)
     bands = rows[(rows["kind"] == "paper") & rows["y_low"].notna() & rows["y_high"].notna()]
     for band in bands.to_dict("records"):
         axes.axhspan(band["y_low"], band["y_high"], color=style.ACCENT, alpha=0.13, lw=0, zorder=0)
