@@ -33,21 +33,7 @@ rule fit:
 
 
 # Two jobs draw the figures, half of them each: importing what draws takes longer than drawing one.
-def drawn(figures):
-    """What a half leaves: pictures that the report of Snakemake shows, and the other files."""
-    shown = [
-        report(
-            PLACE.folder / "figures" / f"{figure}.svg",
-            caption=f"../report/figures/{figure}.rst",
-            category="Figures",
-            labels={"figure": figure},
-        )
-        for figure in figures
-    ]
-    kinds = ["pdf", "png", "csv"]
-    return shown + expand(
-        PLACE.folder / "figures" / "{figure}.{kind}", figure=figures, kind=kinds
-    )
+HALVES = FIGURES[::2], FIGURES[1::2]
 
 
 rule draw:
@@ -57,13 +43,26 @@ rule draw:
         laws=rules.fit.output,
         parts=OF_PARTS,
     output:
-        drawn(FIGURES[::2]),
+        *(
+            report(
+                PLACE.folder / "figures" / f"{figure}.svg",
+                caption=f"../report/figures/{figure}.rst",
+                category="Figures",
+                labels={"figure": figure},
+            )
+            for figure in HALVES[0]
+        ),
+        expand(
+            PLACE.folder / "figures" / "{figure}.{kind}",
+            figure=HALVES[0],
+            kind=["pdf", "png", "csv"],
+        ),
     log:
         "results/logs/draw.log",
     conda:
         "../../envs/analysis.yaml"
     params:
-        figures=FIGURES[::2],
+        figures=HALVES[0],
         results=PLACE.folder,
         floors=FLOORS,
         code=source_hash("report"),
@@ -74,11 +73,24 @@ rule draw:
 
 use rule draw as draw_others with:
     output:
-        drawn(FIGURES[1::2]),
+        *(
+            report(
+                PLACE.folder / "figures" / f"{figure}.svg",
+                caption=f"../report/figures/{figure}.rst",
+                category="Figures",
+                labels={"figure": figure},
+            )
+            for figure in HALVES[1]
+        ),
+        expand(
+            PLACE.folder / "figures" / "{figure}.{kind}",
+            figure=HALVES[1],
+            kind=["pdf", "png", "csv"],
+        ),
     log:
         "results/logs/draw_others.log",
     params:
-        figures=FIGURES[1::2],
+        figures=HALVES[1],
         results=PLACE.folder,
         floors=FLOORS,
         code=source_hash("report"),
