@@ -171,8 +171,10 @@ def _parser() -> argparse.ArgumentParser:
         "--runs", choices=("train", "archive"), help="instead of what the study file says"
     )
     path(sub, "--out", "JSON file to write; without it the parts to run first are printed", False)
-    sub = step("part", "parts", "collect a shipped part's records and fit its laws")
-    config(sub)
+    sub = step("part", "parts", "collect shipped parts' records and fit their laws")
+    sub.add_argument(
+        "--config", required=True, type=Path, nargs="+", metavar="FILE", help="study files, YAML"
+    )
     results(sub)
     sub = step("worlds", "parts", "fit what runs over the parts in synthetic worlds")
     results(sub)

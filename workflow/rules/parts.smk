@@ -5,9 +5,9 @@ import hashlib
 from behavior_scaling.records.spec import canonical_json
 
 
-def part_digest(wildcards):
+def parts_digest():
     """Changes with anything that a part's file says."""
-    said = PARTS[wildcards.part][1].study.model_dump(mode="json")
+    said = {name: place.study.model_dump(mode="json") for name, (_, place) in PARTS.items()}
     return hashlib.sha256(canonical_json(said).encode()).hexdigest()[:16]
 
 
@@ -33,30 +33,28 @@ localrules:
     worlds,
 
 
-if STUDY.runs == "archive":
+if STUDY.runs == "archive" and PARTS:
 
+    # One job for all of them: a process takes longer to start than to fit a small part.
     rule part:
         input:
-            lambda wildcards: PARTS[wildcards.part][1].archive / "manifest.json",
+            [place.archive / "manifest.json" for _, place in PARTS.values()],
         output:
-            runs=PLACE.results / "{part}" / "runs.parquet",
-            users=PLACE.results / "{part}" / "users.parquet",
-            probes=PLACE.results / "{part}" / "probes.parquet",
-            floors=PLACE.results / "{part}" / "floors.json",
-            laws=expand(PLACE.results / "{{part}}" / "laws" / "{law}.json", law=LAWS),
+            [path for paths in READ.values() for path in paths],
+            [path for _, place in PARTS.values() for path in (place.users, place.probes)],
         log:
-            "results/logs/part-{part}.log",
+            "results/logs/part.log",
         conda:
             "../../envs/analysis.yaml"
         resources:
             mem_mb=doubling(8000),
             runtime=doubling(120),
         params:
-            study=lambda wildcards: PARTS[wildcards.part][0],
-            asked=part_digest,
+            studies=[file for file, _ in PARTS.values()],
+            asked=parts_digest(),
             code=source_hash("records", "sweep", "laws"),
         shell:
-            "python -m behavior_scaling part --config {params.study} 2> {log}"
+            "python -m behavior_scaling part --config {params.studies} 2> {log}"
 
 
 rule parts:

@@ -1,7 +1,7 @@
 """Studies made of parts: which they are, what the report reads of them, laws over worlds.
 
-Choices: a shipped part is collected and fitted by one process on one core, because parts run beside
-one another and beside the study itself, and of a world the loss alone, since nothing else is read
+Choices: shipped parts are collected and fitted by one process on one core, because they run beside
+the study itself and are mostly small, and of a world the loss alone, since nothing else is read
 of it (its own study fits all); everything that the report needs to find them stands in one
 small file, so that it reads no study file.
 """
@@ -40,15 +40,19 @@ def parts(args: Namespace) -> int:
 
 
 def part(args: Namespace) -> int:
-    """Collect a shipped study's records and fit its laws, in one process."""
+    """Collect shipped studies' records and fit their laws, all in one process."""
+    return max(_part(config, args.results) for config in args.config)
+
+
+def _part(config: Path, results: Path) -> int:
     from behavior_scaling.commands.report import fit
     from behavior_scaling.commands.runs import collect
     from behavior_scaling.laws.floors import LOSS
 
-    study = load_study(args.config).model_copy(update={"runs": "archive"})
-    place = Layout(args.results, study)
+    study = load_study(config).model_copy(update={"runs": "archive"})
+    place = Layout(results, study)
     tables = {"users": place.users, "probes": place.probes, "floors": place.floors_read}
-    where = {"config": args.config, "results": args.results, "archive": place.archive}
+    where = {"config": config, "results": results, "archive": place.archive}
     collect(Namespace(**where, **tables, out=place.runs, data=None, store=None))
     scored = place.prediction if place.prediction.is_file() else None
     laws = Namespace(

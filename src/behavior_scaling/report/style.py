@@ -51,7 +51,6 @@ _RC: dict[str, Any] = {
     "lines.linewidth": 1.4,
     "lines.markersize": 4.5,
     "mathtext.fontset": "dejavusans",
-    "pdf.fonttype": 42,
     "svg.fonttype": "path",
     "svg.hashsalt": "behavior-scaling",
     "figure.dpi": DPI,
