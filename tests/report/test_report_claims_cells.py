@@ -145,6 +145,7 @@ def lift(**given: object) -> dict[str, object]:
     return {
         "metric": LOSS, "kind": "doubling", "from": 5e10, "to": 1e11, "doublings": 1.0,
         "ahead": True, "hindsight": False, "forecast": "surface", "error": 0.04,
+        "held_out": 1e11, "within": True, "agrees": True,
         "predicted": {"value": 0.104, "low": 0.101, "high": 0.107} | ends,
         "measured": {"value": 0.1, "low": 0.096, "high": 0.104} | ends,
     } | given  # fmt: skip
@@ -191,7 +192,11 @@ def test_a_relative_error_needs_a_gain() -> None:
 def test_exponents_over_worlds_are_judged_by_their_slope(results_dir: Path) -> None:
     assert judged(results_dir)["entropy_exponent"].verdict.name == "not measured"
     slope = {"value": -0.02, "low": -0.03, "high": -0.01, "status": "converged", "reason": ""}
-    rows = [{"of": "known", "slope": slope | {"value": 9}}, {"of": "plain", "slope": slope}]
+    rest = {"studies": ["low"], "rank": -1.0, "p_value": 0.04, "least_p": 0.04}
+    rows = [
+        {"of": "known", "slope": slope | {"value": 9}} | rest,
+        {"of": "plain", "slope": slope} | rest,
+    ]
     body = {"worlds": [], "across": rows, "repetition": []}
     (results_dir / "laws" / "worlds.json").write_text(json.dumps(body))
     results = load_results(results_dir)

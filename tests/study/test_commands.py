@@ -58,7 +58,7 @@ def test_every_rule_calls_one_step() -> None:
                 assert len(found) == 1, name
                 calls += found
     assert set(calls) <= set(STEPS)
-    assert {"fetch", "prepare", "floors", "train", "collect", "fit", "figures", "paper"} <= set(
+    assert {"fetch", "prepare", "floors", "train", "collect", "fit", "figure", "paper"} <= set(
         calls
     )
 
