@@ -206,7 +206,7 @@ def _exponents(table: pd.DataFrame) -> Cell:
     if not rows:
         return Prose(title, ((left or "No exponent was fitted.", style.INK),))
     head = ["", *(one.name for one in SERIES)]
-    return grid.table(title, head, rows, (0.225, 0.155, 0.135, 0.155, 0.2, 0.13), left)
+    return grid.table(title, head, rows, (0.215, 0.155, 0.135, 0.17, 0.2, 0.125), left)
 
 
 def _slope_words(row: Mapping[Any, Any]) -> grid.Cell:
